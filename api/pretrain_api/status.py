@@ -1,0 +1,172 @@
+"""`status` of a PretrainJob: what the operator reports, and a local run's status.json.
+
+Times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from pretrain_api.names import ConditionType, Phase, StageState
+
+
+class StatusModel(BaseModel):
+    """A part of the status: camelCase in JSON; unknown fields of newer writers are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="null",
+    )
+
+
+class Condition(StatusModel):
+    """A metav1.Condition."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int = 0
+
+
+class PreparationStage(StatusModel):
+    """One stage of the data preparation."""
+
+    name: str
+    """Name of the stage, such as clean."""
+    state: StageState = StageState.PENDING
+    completed: int = 0
+    """Work items that are done."""
+    total: int = 0
+    """Work items there are."""
+    documents_in: int | None = None
+    documents_out: int | None = None
+    bytes_in: int | None = None
+    removed: dict[str, int] | None = None
+    """Documents removed, by reason."""
+    started_at: str | None = None
+    finished_at: str | None = None
+    message: str | None = None
+    """What a long single step does, or why the stage failed."""
+
+
+class DataPreparation(StatusModel):
+    """The data preparation."""
+
+    stages: list[PreparationStage] = Field(default_factory=list)
+    documents: int | None = None
+    """Documents to train on."""
+    tokens: int | None = None
+    """Tokens to train on (one pass)."""
+    validation_tokens: int | None = None
+
+
+class TrainingStatus(StatusModel):
+    """Where training is; also the fields of a line of metrics.jsonl."""
+
+    step: int | None = None
+    total_steps: int | None = None
+    sequences: int | None = None
+    """Consumed sequences; skipped ones don't count."""
+    tokens: int | None = None
+    """Consumed tokens."""
+    total_tokens: int | None = None
+    progress_percentage: float | None = None
+    estimated_remaining_seconds: float | None = None
+    loss: float | None = None
+    """Mean cross-entropy of the step's batch, in nats a token; null: not finite."""
+    validation_loss: float | None = None
+    learning_rate: float | None = None
+    gradient_norm: float | None = None
+    """Global norm before clipping; null: not finite."""
+    tokens_per_second: float | None = None
+    mfu: float | None = None
+    """Model FLOP utilisation, where the accelerator's peak is known."""
+    batch_stage: int | None = None
+    """Index of the batch stage, from 0."""
+    batch_tokens: int | None = None
+    num_nodes: int | None = None
+    world_size: int | None = None
+    last_updated_time: str | None = None
+
+
+class CheckpointStatus(StatusModel):
+    """A checkpoint."""
+
+    step: int
+    tokens: int
+    time: str
+    uri: str
+
+
+class Checkpoints(StatusModel):
+    """The newest checkpoint, and the newest that proved healthy."""
+
+    latest: CheckpointStatus | None = None
+    healthy: CheckpointStatus | None = None
+
+
+class SequenceRange(StatusModel):
+    """Sequences [from, to) of the global sample index."""
+
+    from_: int = Field(alias="from")
+    to: int
+
+
+class RollbackRecord(StatusModel):
+    """A rollback and what it skipped."""
+
+    time: str
+    reason: str
+    detected_at_step: int
+    resumed_from_step: int
+    skipped_sequences: SequenceRange
+    loss: float | None = None
+    """Loss that was flagged; null: not finite."""
+    baseline: float | None = None
+    """Loss that was expected."""
+    recovered: bool | None = None
+    """Verdict: did the loss return to its baseline? null: not known yet."""
+
+
+class LastRestart(StatusModel):
+    """The newest restart."""
+
+    time: str
+    reason: str
+    node: str = ""
+    message: str = ""
+
+
+class Restarts(StatusModel):
+    """Restarts of the trainer's processes."""
+
+    total: int = 0
+    counted: int = 0
+    """Those that count against failurePolicy.maxRestarts."""
+    last: LastRestart | None = None
+
+
+class PretrainJobStatus(StatusModel):
+    """The status as a whole."""
+
+    observed_generation: int = 0
+    phase: Phase = Phase.PENDING
+    start_time: str | None = None
+    completion_time: str | None = None
+    conditions: list[Condition] = Field(default_factory=list)
+    data_preparation: DataPreparation | None = None
+    training: TrainingStatus | None = None
+    checkpoints: Checkpoints | None = None
+    rollbacks: list[RollbackRecord] = Field(default_factory=list)
+    """The newest 20; all of them are in the ledger."""
+    restarts: Restarts = Field(default_factory=Restarts)
+    goodput: float | None = None
+    """Useful training time / time since the trainer first started."""
