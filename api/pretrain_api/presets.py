@@ -48,7 +48,12 @@ class Architecture:
 
 
 def _llama(
-    hidden_size: int, intermediate_size: int, layers: int, heads: int, key_value_heads: int | None = None, eps: float = 1e-6
+    hidden_size: int,
+    intermediate_size: int,
+    layers: int,
+    heads: int,
+    key_value_heads: int | None = None,
+    eps: float = 1e-6,
 ) -> Architecture:
     return Architecture(
         hidden_size=hidden_size,

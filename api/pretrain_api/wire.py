@@ -89,9 +89,7 @@ class TerminationMessage(StatusModel):
             return text
         # A character can take 6 bytes in JSON (backslash, u, four digits), so a cut by characters is always enough.
         kept = self.message[: max(0, len(self.message) - excess - 1)] + "…"
-        return TerminationMessage(outcome=self.outcome, reason=self.reason, message=kept).model_dump_json(
-            by_alias=True
-        )
+        return TerminationMessage(outcome=self.outcome, reason=self.reason, message=kept).model_dump_json(by_alias=True)
 
 
 class StageProgress(StatusModel):

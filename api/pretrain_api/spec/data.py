@@ -31,13 +31,16 @@ class Source(SpecModel):
     name: Name = Field(examples=["web"])
     """Name of the source; part of file names, unique within the job."""
     uri: NonEmptyText = Field(examples=["s3://corpus/cc/*.jsonl.zst"])
-    """Local path, glob, directory or URL (s3://, gs://, hf://, https://); sample://python is text of the Python installation."""
+    """Local path, glob, directory or URL (s3://, gs://, hf://, https://); sample://python is text of the Python
+    installation."""
     format: SourceFormat = "auto"
     """Format of the files; auto goes by the file name's suffix."""
     weight: NonNegativeNumber | None = None
-    """Share of the training sequences, relative to the other sources' weights. Without weights a source counts by its tokens times its epochs."""
+    """Share of the training sequences, relative to the other sources' weights. Without weights a source counts by its
+    tokens times its epochs."""
     epochs: PositiveNumber | None = None
-    """Passes over the source; sizes its share where no weights are given, and warns where the weights make it repeat more often."""
+    """Passes over the source: sizes its share where no weights are given. Where the weights make it repeat more often,
+    the report says so."""
     text_field: NonEmptyText = "text"
     """Field of a JSON or Parquet record that holds the document."""
     language: str | None = None
@@ -127,7 +130,8 @@ class NearDeduplication(SpecModel):
     permutations: Annotated[PositiveInteger, Field(ge=2, le=1024)] = 128
     """Number of permutations: length of a signature."""
     threshold: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.8
-    """Jaccard similarity from which two documents count as duplicates; bands and rows follow from it as in datasketch."""
+    """Jaccard similarity from which two documents count as duplicates; bands and rows follow from it as datasketch
+    chooses them."""
 
 
 class Dedup(SpecModel):
@@ -189,7 +193,8 @@ class BadRecords(SpecModel):
     """What is done with records that can't be read."""
 
     max_fraction: Fraction = 0.01
-    """Share of a source's records that may be unreadable; more fail the job. Each one is set aside with file, line and cause."""
+    """Share of a source's records that may be unreadable; more fail the job. Each one is set aside with file, line
+    and cause."""
 
 
 class CurriculumPhase(SpecModel):

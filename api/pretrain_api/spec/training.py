@@ -34,9 +34,7 @@ class BatchStage(SpecModel):
 class Batch(SpecModel):
     """The batch size over training (GPT-3, table 2.1 and appendix B: 32 K to 3.2 M tokens)."""
 
-    stages: Annotated[tuple[BatchStage, ...], Field(min_length=1)] = Field(
-        examples=[[{"tokens": "256Ki", "from": 0}]]
-    )
+    stages: Annotated[tuple[BatchStage, ...], Field(min_length=1)] = Field(examples=[[{"tokens": "256Ki", "from": 0}]])
     """Stages in the order of their start; the last one lasts to the end."""
 
 
