@@ -1,0 +1,41 @@
+.DEFAULT_GOAL := help
+.PHONY: help quickstart quickstart-spike install dev test test-fast lint format generate clean
+BIN := .venv/bin
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: install  ## install, then prepare data and train a small model on this machine (5 minutes)
+	@$(BIN)/pretrain run manifests/quickstart.yaml
+
+quickstart-spike: install  ## the same with a stretch of bad data: watch it roll back and skip
+	@$(BIN)/pretrain run manifests/quickstart-spike.yaml
+
+install:  ## make .venv with all that a local run needs
+	@scripts/install local
+
+dev:  ## make .venv with all that development and tests need
+	@scripts/install dev
+
+test: dev lint  ## everything: lint, then all tests, fast ones first
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -q -m slow
+
+test-fast: dev lint  ## lint and the tests that take seconds
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+lint: dev  ## ruff, mypy, import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy api cli dataprep operator report trainer
+	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+
+format: dev  ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+generate: dev  ## write the CRD and the reference from the models
+	@$(BIN)/python -m pretrain_api.generate
+
+clean:  ## remove caches; keeps .venv and runs
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
