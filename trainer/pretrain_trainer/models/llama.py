@@ -1,0 +1,156 @@
+"""The LLaMA family (Touvron et al. 2023): a decoder with RMSNorm, SwiGLU, rotary positions and grouped queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from pretrain_api.spec.model import Model
+from pretrain_trainer.errors import InvalidConfiguration
+from pretrain_trainer.models.cross_entropy import linear_cross_entropy
+from pretrain_trainer.models.layers import Attention, AttentionShape, GatedFeedForward, RMSNorm, RotaryEmbedding
+
+SCALED_BY_DEPTH = ("o_proj.weight", "down_proj.weight")
+"""Projections into the residual stream: their initial weights shrink with depth (GPT-2, section 2.3)."""
+
+
+@dataclass(frozen=True)
+class LlamaConfig:
+    """The architecture; names as in Hugging Face's LlamaConfig."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    max_position_embeddings: int
+    rope_theta: float = 10_000.0
+    rms_norm_eps: float = 1e-5
+    tie_word_embeddings: bool = False
+    initializer_range: float = 0.02
+
+    @staticmethod
+    def from_spec(model: Model, vocab_size: int, sequence_length: int) -> LlamaConfig:
+        """Return the architecture that `model` asks for.
+
+        Raises:
+            InvalidConfiguration: A size is missing, or the vocabulary is smaller than the tokenizer's.
+        """
+        sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+        missing = [size for size in sizes if getattr(model, size) is None]
+        if missing:
+            raise InvalidConfiguration(f"spec.model: {', '.join(missing)} must be set; name a preset or give the sizes")
+        if model.vocab_size is not None and model.vocab_size < vocab_size:
+            raise InvalidConfiguration(
+                f"spec.model.vocabSize: {model.vocab_size} is less than the tokenizer's {vocab_size}; leave it out"
+            )
+        heads = model.num_attention_heads or 1
+        given = {name: value for name in LlamaConfig.__dataclass_fields__ if (value := getattr(model, name, None)) is not None}
+        derived = {
+            "vocab_size": vocab_size,
+            "num_key_value_heads": heads,
+            "head_dim": (model.hidden_size or 0) // heads,
+            "max_position_embeddings": sequence_length,
+        }
+        return LlamaConfig(**(derived | given))
+
+    def to_hugging_face(self) -> dict[str, Any]:
+        """Return the fields of Hugging Face's config.json that say the same."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "rope_theta"}
+        return fields | {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "hidden_act": "silu",
+            "attention_bias": False,
+            "mlp_bias": False,
+            "rope_theta": self.rope_theta,
+            "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta},
+        }
+
+
+class DecoderLayer(nn.Module):
+    """Attention and feed-forward, each behind a normalisation and beside the residual stream."""
+
+    def __init__(self, config: LlamaConfig, rotary: RotaryEmbedding, recompute_attention: bool) -> None:
+        super().__init__()
+        shape = AttentionShape(
+            config.hidden_size, config.num_attention_heads, config.num_key_value_heads, config.head_dim
+        )
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(shape, rotary, recompute_attention)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = GatedFeedForward(config.hidden_size, config.intermediate_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map [batch, length, hidden_size] to the same shape."""
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden))
+        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+
+
+class Decoder(nn.Module):
+    """Embedding, layers, final normalisation."""
+
+    def __init__(self, config: LlamaConfig, recompute: str) -> None:
+        super().__init__()
+        rotary = RotaryEmbedding(config.head_dim, config.rope_theta)
+        self.recompute_layers = recompute == "full"
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, rotary, recompute == "selective") for _ in range(config.num_hidden_layers)
+        )
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map token ids int64[batch, length] to [batch, length, hidden_size]."""
+        hidden = self.embed_tokens(tokens)
+        for layer in self.layers:
+            if self.recompute_layers and self.training:
+                hidden = checkpoint(layer, hidden, use_reentrant=False)
+            else:
+                hidden = layer(hidden)
+        return self.norm(hidden)
+
+
+class LanguageModelHead(nn.Linear):
+    """Output projection; with targets it goes straight on to the loss."""
+
+    def forward(self, hidden: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Return logits [batch, length, vocabulary], or the mean cross-entropy if there are targets."""
+        if targets is None:
+            return super().forward(hidden)
+        return linear_cross_entropy(hidden, self.weight, targets)
+
+
+class LlamaForCausalLM(nn.Module):
+    """Decoder and output projection. Parameters are named as in Hugging Face's class of this name."""
+
+    def __init__(self, config: LlamaConfig, recompute: str = "none") -> None:
+        """Build the network; weights are not initialised yet.
+
+        Args:
+            config: The architecture.
+            recompute: Activations computed again in the backward pass: "none", "selective" (attention) or "full".
+        """
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config, recompute)
+        self.lm_head = LanguageModelHead(config.hidden_size, config.vocab_size, bias=False)
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Return logits [batch, length, vocabulary], or the mean cross-entropy if `targets` are given."""
+        loss_or_logits: Tensor = self.lm_head(self.model(tokens), targets)
+        return loss_or_logits
+
+    def initial_deviation(self, name: str) -> float:
+        """Return the standard deviation of the initial values of the matrix `name`."""
+        deviation = self.config.initializer_range
+        if name.endswith(SCALED_BY_DEPTH):
+            deviation /= (2 * self.config.num_hidden_layers) ** 0.5
+        return deviation
