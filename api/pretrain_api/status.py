@@ -55,6 +55,8 @@ class PreparationStage(StatusModel):
     finished_at: str | None = None
     message: str | None = None
     """What a long single step does, or why the stage failed."""
+    configuration: str | None = None
+    """Hash of what the stage depends on; a stage that succeeded with another one is done again."""
 
 
 class DataPreparation(StatusModel):
@@ -145,6 +147,15 @@ class LastRestart(StatusModel):
     message: str = ""
 
 
+class PodEnding(StatusModel):
+    """A trainer pod that ended without being asked to."""
+
+    id: str
+    """Which life of which pod; each is counted once."""
+    time: str
+    counted: bool = True
+
+
 class Restarts(StatusModel):
     """Restarts of the trainer's processes."""
 
@@ -152,6 +163,8 @@ class Restarts(StatusModel):
     counted: int = 0
     """Those that count against failurePolicy.maxRestarts."""
     last: LastRestart | None = None
+    recent: list[PodEnding] = Field(default_factory=list)
+    """Endings of pods that may still matter to the budget: within failurePolicy.restartWindowSeconds."""
 
 
 class PretrainJobStatus(StatusModel):
@@ -161,6 +174,8 @@ class PretrainJobStatus(StatusModel):
     phase: Phase = Phase.PENDING
     start_time: str | None = None
     completion_time: str | None = None
+    suspended_seconds: float = 0.0
+    """Time spent suspended; activeDeadlineSeconds doesn't count it."""
     conditions: list[Condition] = Field(default_factory=list)
     data_preparation: DataPreparation | None = None
     training: TrainingStatus | None = None
@@ -170,3 +185,5 @@ class PretrainJobStatus(StatusModel):
     restarts: Restarts = Field(default_factory=Restarts)
     goodput: float | None = None
     """Useful training time / time since the trainer first started."""
+    report: PreparationStage | None = None
+    """The last stage: writes the report, whether the job completed or failed."""
