@@ -117,6 +117,7 @@ class Reason(StrEnum):
     ROLLBACK_BUDGET_EXHAUSTED = "RollbackBudgetExhausted"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     CHECKPOINT_CORRUPT = "CheckpointCorrupt"
+    REPORTING = "Reporting"
     REPORT_FAILED = "ReportFailed"
 
 

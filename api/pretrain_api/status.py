@@ -185,5 +185,7 @@ class PretrainJobStatus(StatusModel):
     restarts: Restarts = Field(default_factory=Restarts)
     goodput: float | None = None
     """Useful training time / time since the trainer first started."""
+    completed_configuration: str | None = None
+    """Hash of what the training that completed depended on; null: none has completed."""
     report: PreparationStage | None = None
     """The last stage: writes the report, whether the job completed or failed."""

@@ -1,0 +1,94 @@
+"""Which stages a job has, and what each of them depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pretrain_api.names import INDEXED_STAGES, PREPARATION_STAGES, Component
+from pretrain_api.resolve import content_hash, resolve
+from pretrain_api.spec.data import Data
+from pretrain_api.spec.job import PretrainJob
+
+_DEDUP = frozenset({Component.DEDUP_PAIRS, Component.DEDUP_CLUSTERS})
+
+
+def preparation_stages(job: PretrainJob) -> tuple[Component, ...]:
+    """Return the stages of the data preparation that `job` needs, in order."""
+    data = job.spec.data
+    if data.prepared is not None:
+        return (Component.BLEND,)
+    if data.tokenized:
+        return (Component.TOKENIZER, Component.BLEND)
+    if data.dedup.exact == "none" and data.dedup.near is None:
+        return tuple(stage for stage in PREPARATION_STAGES if stage not in _DEDUP)
+    return PREPARATION_STAGES
+
+
+def trains(job: PretrainJob) -> bool:
+    """Has the job a model to train? Without, it only prepares data."""
+    return job.spec.training is not None
+
+
+def completions(data: Data, stage: Component) -> int:
+    """Return the number of work items of `stage`."""
+    return data.shards if stage in INDEXED_STAGES else 1
+
+
+def stage_configurations(job: PretrainJob, inputs: str) -> Mapping[Component, str]:
+    """Return for each stage of the preparation the hash of all that it depends on: its part of the job, the stages
+    before it, and the listing of the input files.
+
+    A changed hash makes the stage run again. Work items find out by their manifests what is really to be done, so
+    depending on too much costs a look, and depending on too little would be wrong.
+    """
+    parts = _dependencies(job)
+    configurations: dict[Component, str] = {}
+    before = inputs
+    for stage in preparation_stages(job):
+        before = content_hash([stage, before, parts[stage]])
+        configurations[stage] = before
+    return configurations
+
+
+def _dependencies(job: PretrainJob) -> dict[Component, Any]:
+    data = job.spec.data.model_dump(mode="json", by_alias=True)
+    training = job.spec.training
+    seed = training.seed if training is not None else None
+    listed = data["sources"] + data["tokenized"]
+    mixture = [[source["weight"], source["epochs"]] for source in listed]
+    sources = [{key: value for key, value in source.items() if key not in ("weight", "epochs")} for source in listed]
+    given = {"sources": sources, "prepared": data["prepared"]}
+    return {
+        Component.CLEAN: {
+            **given,
+            **{key: data[key] for key in ("shards", "clean", "badRecords", "keepRemoved", "decontaminate", "dedup")},
+            "seed": seed,
+        },
+        Component.DEDUP_PAIRS: None,
+        Component.DEDUP_CLUSTERS: None,
+        Component.TOKENIZER: {**given, "tokenizer": data["tokenizer"], "mixture": mixture, "seed": seed},
+        Component.TOKENIZE: {"split": data["split"], "seed": seed},
+        Component.BLEND: {
+            **given,
+            "mixture": mixture,
+            "curriculum": data["curriculum"],
+            # The report names the passes over each source that the planned training makes.
+            "tokens": training.tokens if training is not None else None,
+        },
+    }
+
+
+def training_configuration(job: PretrainJob, blend: str) -> str:
+    """Return the hash of all that the result of training depends on.
+
+    Args:
+        job: The job.
+        blend: Configuration of the blend stage.
+    """
+    spec = resolve(job).spec
+    goal = [
+        part.model_dump(mode="json", by_alias=True) if part is not None else None
+        for part in (spec.model, spec.objective, spec.training, spec.stability)
+    ]
+    return content_hash([blend, goal])
