@@ -26,6 +26,15 @@ TOKEN_QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(K|M|B|T|Ki|Mi|Gi)?$"
 _TOKEN_QUANTITY = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)(K|M|B|T|Ki|Mi|Gi)?")
 MAX_TOKENS = 2**63 - 1
 _ACCEPTED = "write a whole number or a quantity such as 256Ki, 4M, 1.4T (K, M, B, T decimal; Ki, Mi, Gi binary)"
+_LOOSE_QUANTITY = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?(?:e\+?[0-9]{1,2})?)([a-z]*)")
+_LOOSE_SUFFIXES: dict[str, str] = {
+    **{suffix.lower(): suffix for suffix in _SUFFIXES},
+    "g": "B",
+    "bn": "B",
+    **{f"{prefix}b": suffix for prefix, suffix in (("k", "K"), ("m", "M"), ("g", "B"), ("t", "T"))},
+    **{f"{suffix.lower()}b": suffix for suffix in ("Ki", "Mi", "Gi")},
+    **{f"{prefix}{unit}": prefix.upper() for prefix in ("k", "m", "b", "t", "") for unit in ("tok", "tokens")},
+}
 
 
 def parse_tokens(value: object) -> int:
@@ -38,26 +47,49 @@ def parse_tokens(value: object) -> int:
         ValueError: `value` isn't a quantity, isn't a whole number of tokens, or is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"{value!r} is not a number of tokens; {_ACCEPTED}")
+        raise ValueError(f"{_shown(value)} is not a number of tokens; {_ACCEPTED}")
     if isinstance(value, float):
         if not value.is_integer():
             raise ValueError(f"{value!r} is not a whole number of tokens; {_ACCEPTED}")
         value = int(value)
     tokens = value if isinstance(value, int) else _parse_text(value)
     if not 0 <= tokens <= MAX_TOKENS:
-        raise ValueError(f"{value!r} is out of range; tokens are counted from 0 to {MAX_TOKENS}")
+        raise ValueError(f"{value} is out of range; tokens are counted from 0 to {MAX_TOKENS}")
     return tokens
 
 
+def _shown(value: object) -> str:
+    return {None: "null", True: "true", False: "false"}.get(value, "this") if isinstance(value, bool | None) else "this"
+
+
 def _parse_text(text: str) -> int:
-    match = _TOKEN_QUANTITY.fullmatch(text.strip())
+    match = _TOKEN_QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a number of tokens; {_ACCEPTED}")
+        raise ValueError(f"'{text[:40]}' is not a number of tokens; {_did_you_mean(text)}{_ACCEPTED}")
     number, suffix = match.groups()
     tokens = Decimal(number) * _SUFFIXES[suffix or ""]
     if tokens != tokens.to_integral_value():
-        raise ValueError(f"{text!r} is not a whole number of tokens; {_ACCEPTED}")
+        raise ValueError(f"'{text}' is not a whole number of tokens; {_ACCEPTED}")
     return int(tokens)
+
+
+def _did_you_mean(text: str) -> str:
+    suggestion = suggest_tokens(text)
+    return f"did you mean {suggestion}? " if suggestion is not None else ""
+
+
+def suggest_tokens(text: str) -> str | None:
+    """Return the quantity that `text` was most likely meant to be ("10 M", "4m", "1e9", "2_000", "256KiB"); None:
+    that can't be said."""
+    folded = re.sub(r"[\s_,]", "", text.lower())
+    match = _LOOSE_QUANTITY.fullmatch(folded)
+    if match is None or match[2] not in _LOOSE_SUFFIXES:
+        return None
+    suffix = _LOOSE_SUFFIXES[match[2]]
+    tokens = Decimal(match[1]) * _SUFFIXES[suffix]
+    if tokens != tokens.to_integral_value() or not 0 <= tokens <= MAX_TOKENS:
+        return None
+    return f"{match[1]}{suffix}" if match[1].isdigit() else format_tokens(int(tokens))
 
 
 def format_tokens(tokens: int) -> str:

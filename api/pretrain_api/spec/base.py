@@ -31,10 +31,17 @@ NonNegativeNumber = Annotated[float, Field(strict=True, ge=0)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
 Boolean = Annotated[bool, Field(strict=True)]
 
-Name = Annotated[
-    str,
-    Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40),
-]
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+CLAIM_SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
+STORAGE_URI_PATTERN = r"^((pvc|s3|gs|file)://.+)?$"
+PATTERN_MEANINGS: dict[str, str] = {
+    NAME_PATTERN: "lower-case letters, digits and hyphens, a letter or digit first and last",
+    CLAIM_SIZE_PATTERN: "a size in bytes, such as 500Gi or 2Ti",
+    STORAGE_URI_PATTERN: "pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix or file:///path",
+}
+"""In words, for messages; every pattern of the specification is a key."""
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
 """A DNS-1123 label short enough to be part of the names of children."""
 
 KubernetesObject = Annotated[

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pretrain_api.names import API_VERSION, KIND
 from pretrain_api.spec.base import (
+    CLAIM_SIZE_PATTERN,
+    STORAGE_URI_PATTERN,
     Boolean,
     KubernetesObject,
     Name,
@@ -26,7 +28,7 @@ AccessMode = Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWrit
 class CreateClaim(SpecModel):
     """A PersistentVolumeClaim the operator makes for the job."""
 
-    size: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$")] = Field(examples=["2Ti"])
+    size: Annotated[str, Field(pattern=CLAIM_SIZE_PATTERN)] = Field(examples=["2Ti"])
     """Size of the claim."""
     storage_class_name: str | None = None
     """Storage class; default: the cluster's."""
@@ -37,7 +39,7 @@ class CreateClaim(SpecModel):
 class Storage(SpecModel):
     """Where everything of the job is kept. A local run keeps it under its workdir."""
 
-    uri: str = Field(default="", pattern=r"^((pvc|s3|gs|file)://.+)?$")
+    uri: str = Field(default="", pattern=STORAGE_URI_PATTERN)
     """pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix or file:///path; may be empty in a local run."""
     create: CreateClaim | None = None
     """Make the claim."""

@@ -1,0 +1,121 @@
+"""Where the text comes from: exactly one way, by readable addresses, with thresholds that leave something."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic.alias_generators import to_camel
+
+from pretrain_api.problems import Finding, shown
+from pretrain_api.spec.data import Source
+from pretrain_api.validation.rules.mixture import named_sources
+from pretrain_api.validation.rules.registry import RuleContext, rule
+from pretrain_api.validation.rules.storage import has_control_characters, leaves_its_root
+from pretrain_api.validation.suggestions import closest, did_you_mean
+
+_DATA = "spec.data"
+SOURCE_SCHEMES = ("file", "s3", "gs", "hf", "http", "https", "sample", "pvc")
+SAMPLE_PARAMETERS = ("kinds", "megabytes", "corruption", "seed")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+@rule(f"{_DATA}.sources", f"{_DATA}.tokenized", f"{_DATA}.prepared")
+def exactly_one_origin(context: RuleContext) -> Iterator[Finding]:
+    """Text is prepared here, was tokenized before, or was prepared by another job."""
+    data = context.spec.data
+    given = [name for name in ("sources", "tokenized", "prepared") if getattr(data, name)]
+    if not given:
+        path = f"{_DATA}.sources" if "sources" in data.model_fields_set else _DATA
+        yield Finding(path, "there is no data; write sources: [{name: web, uri: ...}], tokenized or prepared")
+    if len(given) > 1:
+        yield Finding(_DATA, f"{' and '.join(given)} are given, but a job has one origin of its data; keep one of them")
+
+
+@rule()
+def addresses_are_readable(context: RuleContext) -> Iterator[Finding]:
+    """Every address is one that a reader can open."""
+    for path, source in named_sources(context):
+        if context.intact(f"{path}.uri"):
+            yield from _address(f"{path}.uri", source.uri)
+    data = context.spec.data
+    if data.prepared is not None and context.intact(f"{_DATA}.prepared"):
+        yield from _address(f"{_DATA}.prepared", data.prepared)
+    for index, uri in enumerate(data.decontaminate.against if data.decontaminate else ()):
+        if context.intact(f"{_DATA}.decontaminate"):
+            yield from _address(f"{_DATA}.decontaminate.against[{index}]", uri)
+    if data.tokenizer.uri is not None and context.intact(f"{_DATA}.tokenizer.uri"):
+        yield from _address(f"{_DATA}.tokenizer.uri", data.tokenizer.uri)
+
+
+def _address(path: str, uri: str) -> Iterator[Finding]:
+    scheme, separator, rest = uri.partition("://")
+    if has_control_characters(uri) or uri != uri.strip():
+        yield Finding(path, f"{shown(uri)} has spaces around it or characters that do not print; remove them")
+    elif separator and scheme not in SOURCE_SCHEMES:
+        match = closest(scheme, SOURCE_SCHEMES)
+        hint = f"did you mean {match}://? " if match else ""
+        yield Finding(
+            path, f"{scheme}:// cannot be read; {hint}write a path, or one of {', '.join(SOURCE_SCHEMES)} with ://"
+        )
+    elif separator and not rest:
+        yield Finding(path, f"{shown(uri)} names nothing; write what to read after {scheme}://")
+    elif separator and leaves_its_root(rest):
+        yield Finding(path, f"{shown(uri)} leaves its storage by '..'; write the path without it")
+    elif scheme == "sample" and separator:
+        yield from _sample(path, uri)
+
+
+def _sample(path: str, uri: str) -> Iterator[Finding]:
+    parts = urlsplit(uri)
+    if parts.netloc != "python" or parts.path.strip("/"):
+        yield Finding(path, f"{shown(uri)} is not a known sample; write sample://python")
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in SAMPLE_PARAMETERS:
+            yield Finding(
+                path, f"sample://python has no parameter {shown(name)}; {did_you_mean(name, SAMPLE_PARAMETERS)}"
+            )
+
+
+@rule()
+def languages_are_codes(context: RuleContext) -> Iterator[Finding]:
+    """Languages are given by their ISO 639 codes."""
+    for path, source in named_sources(context):
+        if isinstance(source, Source) and source.language is not None and context.intact(f"{path}.language"):
+            yield from _language(f"{path}.language", source.language)
+    language = context.spec.data.clean.language
+    if language is not None and context.intact(f"{_DATA}.clean.language.allow"):
+        for index, code in enumerate(language.allow):
+            yield from _language(f"{_DATA}.clean.language.allow[{index}]", code)
+
+
+def _language(path: str, code: str) -> Iterator[Finding]:
+    if not _LANGUAGE.fullmatch(code):
+        yield Finding(path, f"{shown(code)} is not a language code; write one of ISO 639, such as en, de or zh")
+
+
+@rule()
+def thresholds_leave_something(context: RuleContext) -> Iterator[Finding]:
+    """A least value above the greatest would remove every document."""
+    clean = context.spec.data.clean
+    for what in ("characters", "words", "mean_word_length"):
+        least, most = getattr(clean, f"min_{what}"), getattr(clean, f"max_{what}")
+        paths = [f"{_DATA}.clean.{to_camel(f'{end}_{what}')}" for end in ("min", "max")]
+        if least is not None and most is not None and least > most and context.intact(*paths):
+            yield Finding(
+                paths[0],
+                f"{least:g} is more than {to_camel(f'max_{what}')} {most:g}: nothing would be left; write less",
+            )
+
+
+@rule(f"{_DATA}.split.validation", "spec.training.evaluation.everyTokens", f"{_DATA}.sources")
+def evaluation_needs_documents(context: RuleContext) -> Iterator[Finding]:
+    """Validation loss is measured on documents that were held back."""
+    evaluates = context.training is not None and context.training.evaluation.every_tokens is not None
+    if evaluates and context.spec.data.sources and context.spec.data.split.validation == 0:
+        yield Finding(
+            f"{_DATA}.split.validation",
+            "nothing is held back, but spec.training.evaluation.everyTokens asks for a validation loss; write for "
+            "example 0.01, or remove everyTokens",
+        )
