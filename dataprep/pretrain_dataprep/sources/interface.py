@@ -7,18 +7,9 @@ the number of workers never matters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
-
-
-class VirtualFile(NamedTuple):
-    """A file that exists in a program only, such as those of `sample://python`."""
-
-    path: str
-    """Unique within the source, forward slashes, the same on every machine with the same installation."""
-    read: Callable[[], str]
-    """Return the whole text; called once a run at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +24,7 @@ class Chunk:
     end: int
     """Byte range [start, end) of the file as stored; [0, size) for a whole file."""
     size: int
-    """Size of the whole file in bytes; for a virtual file 0 until it is read."""
+    """Size of the whole file in bytes; may be an estimate for a file that exists in a program only."""
 
     @property
     def label(self) -> str:
@@ -48,7 +39,7 @@ class Document(NamedTuple):
     path: str
     relative_path: str
     position: int
-    """Where it is in the file: byte offset of its line (JSON lines, uncompressed), or 0 for a whole file."""
+    """Where it is in the file: uncompressed byte offset of its line (JSON lines), or its number from 0."""
 
 
 class BadRecord(NamedTuple):

@@ -1,0 +1,1 @@
+"""Duplicates: signatures, bands, edges, clusters."""

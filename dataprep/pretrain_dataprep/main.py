@@ -1,0 +1,117 @@
+"""The process around a stage: environment, signals, progress, termination message, exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from types import FrameType
+
+from pretrain_api.names import PREPARATION_STAGES, Reason
+from pretrain_api.wire import (
+    DEFAULT_HTTP_PORT,
+    DEFAULT_TERMINATION_LOG,
+    ENV_HTTP_PORT,
+    ENV_TERMINATION_LOG,
+    ExitCode,
+    TerminationMessage,
+)
+from pretrain_dataprep.context import StageContext, load_context
+from pretrain_dataprep.errors import ConfigurationError, PreparationError, Stopped
+from pretrain_dataprep.progress import log, serve
+
+Stage = Callable[[StageContext], dict[str, int]]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def main(arguments: list[str]) -> int:
+    """Do one work item; return the exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    code, message = _run_guarded(arguments)
+    _report(message)
+    return int(code)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    # Cleaning up must not be cut short by an impatient second signal.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise Stopped(signal.Signals(number).name)
+
+
+def _run_guarded(arguments: list[str]) -> tuple[ExitCode, TerminationMessage]:
+    try:
+        counts = _run(arguments)
+    except Stopped as stopped:
+        return ExitCode.STOPPED, _message("Stopped", Reason.STOPPED, f"stopped by {stopped}; finished units are kept")
+    except PreparationError as error:
+        return error.exit_code, _message("Failed", error.reason, str(error))
+    except OSError as error:
+        return _operating_system_failure(error)
+    except MemoryError:
+        return ExitCode.TRY_AGAIN, _message(
+            "Failed", Reason.OUT_OF_MEMORY, "out of memory; raise spec.data.shards or the pod's memory"
+        )
+    except Exception as error:
+        traceback.print_exc()
+        text = f"internal error: {type(error).__name__}: {error}; please report it with this log"
+        return ExitCode.INTERNAL_ERROR, _message("Failed", Reason.INTERNAL_ERROR, text)
+    return ExitCode.DONE, TerminationMessage(outcome="Completed", reason=Reason.COMPLETED, counts=dict(counts))
+
+
+def _run(arguments: list[str]) -> dict[str, int]:
+    stages = [stage.value for stage in PREPARATION_STAGES]
+    if len(arguments) != 1 or arguments[0] not in stages:
+        raise ConfigurationError(f"usage: python -m pretrain_dataprep {'|'.join(stages)}")
+    context = load_context(arguments[0], os.environ)
+    serve(context.progress, _port())
+    return stage_function(arguments[0])(context)
+
+
+def stage_function(stage: str) -> Stage:
+    """Return the function that does a work item; imported only now, because every process pays for its imports."""
+    function: Stage = import_module(f"pretrain_dataprep.stages.{stage.replace('-', '_')}").run
+    return function
+
+
+def _port() -> int:
+    text = os.environ.get(ENV_HTTP_PORT, str(DEFAULT_HTTP_PORT))
+    if not text.isdecimal() or int(text) > 65535:
+        raise ConfigurationError(f"{ENV_HTTP_PORT}={text}: must be a port number")
+    return int(text)
+
+
+def _operating_system_failure(error: OSError) -> tuple[ExitCode, TerminationMessage]:
+    where = error.filename or "the storage"
+    if error.errno in _FULL:
+        text = f"{where}: no space left on the storage; nothing half-written was left, make room and run again"
+        return ExitCode.TRY_AGAIN, _message("Failed", Reason.STORAGE_FULL, text)
+    if error.errno in _NOT_WRITABLE:
+        text = f"{where}: can't write: {error.strerror}; the storage must be writable for user {os.getuid()}"
+        return ExitCode.INVALID_CONFIGURATION, _message("Failed", Reason.STORAGE_NOT_WRITABLE, text)
+    traceback.print_exc()
+    return ExitCode.TRY_AGAIN, _message("Failed", Reason.TEMPORARY_FAILURE, f"{where}: {error.strerror or error}")
+
+
+def _message(outcome: str, reason: str, text: str) -> TerminationMessage:
+    return TerminationMessage.model_validate({"outcome": outcome, "reason": reason, "message": " ".join(text.split())})
+
+
+def _report(message: TerminationMessage) -> None:
+    if message.message:
+        log(f"{message.reason}: {message.message}")
+    path = os.environ.get(ENV_TERMINATION_LOG, DEFAULT_TERMINATION_LOG)
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(message.to_json())
+    except OSError as error:
+        # Outside a pod nobody asked for the default file; a chosen one that can't be written is worth a word.
+        if ENV_TERMINATION_LOG in os.environ:
+            print(f"can't write {path}: {error.strerror}", file=sys.stderr)

@@ -1,0 +1,44 @@
+"""A batch of documents: one buffer of UTF-8 bytes and where each document begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+
+class TextBatch(NamedTuple):
+    """Documents one after the other: document i is `text[offsets[i]:offsets[i + 1]]`."""
+
+    text: np.ndarray
+    """uint8, shape (bytes,)"""
+    offsets: np.ndarray
+    """int64, shape (documents + 1,)"""
+
+    @classmethod
+    def of(cls, documents: Iterable[bytes]) -> TextBatch:
+        """Join documents."""
+        pieces = list(documents)
+        offsets = np.zeros(len(pieces) + 1, np.int64)
+        np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(pieces), np.uint8), offsets)
+
+    def __len__(self) -> int:  # type: ignore[override]
+        return len(self.offsets) - 1
+
+    def document(self, index: int) -> bytes:
+        """Return the bytes of one document."""
+        return self.text[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
+    def documents(self) -> Iterator[bytes]:
+        """Yield the bytes of each document."""
+        return (self.document(index) for index in range(len(self)))
+
+    def sizes(self) -> np.ndarray:
+        """Return the bytes of each document: int64, shape (documents,)."""
+        return np.diff(self.offsets)
+
+    def select(self, mask: np.ndarray) -> TextBatch:
+        """Return the documents where `mask` (bool, shape (documents,)) is set."""
+        return self if mask.all() else TextBatch.of(self.document(index) for index in np.flatnonzero(mask))
