@@ -22,14 +22,14 @@ def utc_now() -> str:
 def append_event(path: Path, event: LedgerEvent, **fields: Any) -> None:
     """Append one line; whole or not at all in the eyes of `read_events`, and on disk when this returns.
 
-    A line is written by a single `write` at the end of the file, so that two processes of a host don't mix theirs. A line
-    torn by a crash is closed first, so that it spoils nothing but itself.
+    A line is written by a single `write` at the end of the file, so that two processes of a host don't mix theirs.
+    A line torn by a crash is closed first, so that it spoils nothing but itself.
 
     Args:
         path: The ledger; made if it isn't there.
         event: What happened.
-        fields: camelCase names: step, sequences, tokens, wallSeconds, message and what else belongs to the event. Numbers
-            that aren't finite are written as null.
+        fields: camelCase names: step, sequences, tokens, wallSeconds, message and what else belongs to the event.
+            Numbers that aren't finite are written as null.
 
     Raises:
         OSError: The storage can't be written.
