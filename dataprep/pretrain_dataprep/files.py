@@ -23,9 +23,9 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".tmp-{path.name}-{os.getpid()}")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames within `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -43,7 +43,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -61,7 +61,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        sync_folder(temporary)
+        for file in temporary.iterdir():
+            sync(file)
+        sync(temporary)
         _replace_folder(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -73,7 +75,7 @@ def _replace_folder(new: Path, path: Path) -> None:
     if path.exists():
         os.replace(path, discarded)
     os.replace(new, path)
-    sync_folder(path.parent)
+    sync(path.parent)
     shutil.rmtree(discarded, ignore_errors=True)
 
 
@@ -98,14 +100,6 @@ def write_json(path: Path, value: Any) -> None:
 def json_bytes(value: Any) -> bytes:
     """Return readable JSON with sorted keys: equal values give equal bytes."""
     return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a file inside a folder that isn't published yet."""
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def hash_file(path: Path) -> str:
@@ -167,5 +161,3 @@ class NpyWriter:
             raise ValueError(f"the header of {self._file.name} is longer than {room} bytes")
         self._file.seek(0)
         self._file.write(b"\x93NUMPY\x01\x00" + (room + 1).to_bytes(2, "little") + header.ljust(room) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())

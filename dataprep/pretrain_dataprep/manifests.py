@@ -9,7 +9,7 @@ from typing import Any
 
 import xxhash
 
-from pretrain_dataprep.files import hash_file, json_bytes, write_json, write_synced
+from pretrain_dataprep.files import hash_file, json_bytes, write_json
 
 MANIFEST_NAME = "MANIFEST.json"
 MANIFEST_VERSION = 1
@@ -105,7 +105,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 def add_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into a folder that isn't published yet."""
-    write_synced(folder / MANIFEST_NAME, json_bytes(manifest.to_json()))
+    (folder / MANIFEST_NAME).write_bytes(json_bytes(manifest.to_json()))
 
 
 def why_to_do(path: Path, recipe: Recipe) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 
-class TextBatch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TextBatch:
     """Documents one after the other: document i is `text[offsets[i]:offsets[i + 1]]`."""
 
     text: np.ndarray
@@ -24,7 +25,7 @@ class TextBatch(NamedTuple):
         np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
         return cls(np.frombuffer(b"".join(pieces), np.uint8), offsets)
 
-    def __len__(self) -> int:  # type: ignore[override]
+    def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def document(self, index: int) -> bytes:
