@@ -25,7 +25,7 @@ class RetryPolicy:
     """When a work item is tried again, per item. In Kubernetes: backoffLimitPerIndex and podFailurePolicy."""
 
     limit: int = 3
-    """Counted failures after which the item has failed: as many as retries are allowed, plus one, make it final."""
+    """Retries of an item: one counted failure more is final."""
     never: frozenset[int] = frozenset({int(ExitCode.INVALID_CONFIGURATION), int(ExitCode.INVALID_DATA)})
     """Exit codes after which it has failed at once."""
     free: frozenset[int] = frozenset({int(ExitCode.STOPPED)})

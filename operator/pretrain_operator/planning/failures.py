@@ -73,10 +73,12 @@ def retry_delay(policy: RetryPolicy, ending: Ending, failures: int) -> float | N
     Args:
         policy: The stage's policy.
         ending: How the item ended this time.
-        failures: Counted failures, this one included.
+        failures: Counted failures, this one included if it counts.
     """
-    if ending.exit_code in policy.never or failures > policy.limit:
+    if ending.exit_code in policy.never:
         return None
     if ending.exit_code in policy.free or is_free(ending):
         return 0.0
+    if failures > policy.limit:
+        return None
     return min(policy.longest_delay_seconds, policy.first_delay_seconds * 2.0 ** max(0, failures - 1))

@@ -153,9 +153,9 @@ def _why(pod: PodObservation, ending: Ending) -> Failure:
 def _paused(progress: TrainerProgress | None, status: PretrainJobStatus) -> Failure | None:
     """Return why the trainer waits for a person; it stays so until the job is changed."""
     before = get_condition(status, ConditionType.SUSPENDED)
-    if before is not None and before.status == "True" and before.reason == Reason.PAUSED_ON_SPIKE:
-        if before.observed_generation == status.observed_generation:
-            return Failure(Reason.PAUSED_ON_SPIKE, before.message)
+    paused_before = before is not None and before.status == "True" and before.reason == Reason.PAUSED_ON_SPIKE
+    if before is not None and paused_before and before.observed_generation == status.observed_generation:
+        return Failure(Reason.PAUSED_ON_SPIKE, before.message)
     if progress is not None and progress.state == "Paused":
         return Failure(Reason.PAUSED_ON_SPIKE, progress.message or "training paused after a loss spike")
     return None
