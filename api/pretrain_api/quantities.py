@@ -111,6 +111,14 @@ def humanize_tokens(tokens: float) -> str:
     return f"{tokens:.0f}"
 
 
+def humanize_seconds(seconds: float) -> str:
+    """Return a duration for people in its two largest units, such as "2h 3m"."""
+    whole = round(seconds)
+    units = (("d", whole // 86_400), ("h", whole // 3600 % 24), ("m", whole // 60 % 60), ("s", whole % 60))
+    first = next((index for index, (_, count) in enumerate(units) if count), len(units) - 1)
+    return " ".join(f"{count}{unit}" for unit, count in units[first : first + 2] if count or len(units) - 1 == first)
+
+
 _SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
     "x-kubernetes-int-or-string": True,

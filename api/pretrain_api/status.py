@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 from pydantic.alias_generators import to_camel
 
 from pretrain_api.names import ConditionType, Phase, StageState
+from pretrain_api.quantities import humanize_seconds, humanize_tokens
 
 
 class StatusModel(BaseModel):
@@ -167,6 +168,42 @@ class Restarts(StatusModel):
     """Endings of pods that may still matter to the budget: within failurePolicy.restartWindowSeconds."""
 
 
+class StatusSummary(StatusModel):
+    """The most important figures as text: the columns of `kubectl get pretrainjobs`."""
+
+    progress: str = ""
+    """Share of the training, such as 42 %; before that the stage of the preparation, such as clean 12/64."""
+    step: str = ""
+    """Step of steps, such as 1200/3000."""
+    tokens: str = ""
+    """Consumed tokens of all, such as 1.2B/300B."""
+    loss: str = ""
+    tokens_per_second: str = ""
+    estimated_remaining: str = ""
+    """Time to the end of training, such as 2d 3h."""
+
+
+def _summary(preparation: DataPreparation | None, training: TrainingStatus | None) -> StatusSummary:
+    if training is None or training.step is None:
+        return StatusSummary(progress=_preparation_progress(preparation))
+    percentage, remaining = training.progress_percentage, training.estimated_remaining_seconds
+    speed = training.tokens_per_second
+    return StatusSummary(
+        progress=f"{percentage:.1f} %" if percentage is not None else "",
+        step=f"{training.step}/{training.total_steps}" if training.total_steps else str(training.step),
+        tokens="/".join(humanize_tokens(n) for n in (training.tokens, training.total_tokens) if n is not None),
+        loss=f"{training.loss:.3f}" if training.loss is not None else "",
+        tokens_per_second=humanize_tokens(speed) if speed is not None else "",
+        estimated_remaining=humanize_seconds(remaining) if remaining is not None else "",
+    )
+
+
+def _preparation_progress(preparation: DataPreparation | None) -> str:
+    stages = preparation.stages if preparation else []
+    current = next((stage for stage in stages if stage.state != StageState.SUCCEEDED), None)
+    return f"{current.name} {current.completed}/{current.total}" if current else ""
+
+
 class PretrainJobStatus(StatusModel):
     """The status as a whole."""
 
@@ -185,6 +222,13 @@ class PretrainJobStatus(StatusModel):
     restarts: Restarts = Field(default_factory=Restarts)
     goodput: float | None = None
     """Useful training time / time since the trainer first started."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def summary(self) -> StatusSummary:
+        """The most important figures as text."""
+        return _summary(self.data_preparation, self.training)
+
     completed_configuration: str | None = None
     """Hash of what the training that completed depended on; null: none has completed."""
     report: PreparationStage | None = None

@@ -44,6 +44,12 @@ PATTERN_MEANINGS: dict[str, str] = {
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
 """A DNS-1123 label short enough to be part of the names of children."""
 
+Text = Annotated[str, Field(min_length=1, max_length=2048)]
+"""Text of at least a character; bounded so that the API server can tell the cost of its rules."""
+
+KubernetesName = Annotated[str, Field(min_length=1, max_length=253)]
+"""The name of an object of the cluster."""
+
 KubernetesObject = Annotated[
     dict[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),

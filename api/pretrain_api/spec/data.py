@@ -17,12 +17,13 @@ from pretrain_api.spec.base import (
     PositiveInteger,
     PositiveNumber,
     SpecModel,
+    Text,
 )
 
 SourceFormat = Literal["auto", "jsonl", "parquet", "text", "html", "warc"]
+Weights = Annotated[dict[str, NonNegativeNumber], Field(min_length=1, max_length=1000)]
 CleanPreset = Literal["basic", "gopher", "c4", "fineweb", "none"]
 PiiKind = Literal["email", "phone", "ip", "credit-card", "national-id", "secret"]
-NonEmptyText = Annotated[str, Field(min_length=1)]
 
 
 class Source(SpecModel):
@@ -30,7 +31,7 @@ class Source(SpecModel):
 
     name: Name = Field(examples=["web"])
     """Name of the source; part of file names, unique within the job."""
-    uri: NonEmptyText = Field(examples=["s3://corpus/cc/*.jsonl.zst"])
+    uri: Text = Field(examples=["s3://corpus/cc/*.jsonl.zst"])
     """Local path, glob, directory or URL (s3://, gs://, hf://, https://); sample://python is text of the Python
     installation."""
     format: SourceFormat = "auto"
@@ -41,11 +42,11 @@ class Source(SpecModel):
     epochs: PositiveNumber | None = None
     """Passes over the source: sizes its share where no weights are given. Where the weights make it repeat more often,
     the report says so."""
-    text_field: NonEmptyText = "text"
+    text_field: Text = "text"
     """Field of a JSON or Parquet record that holds the document."""
-    language: str | None = None
+    language: Text | None = None
     """Language of the source (ISO 639-1), for the report."""
-    license: str | None = None
+    license: Text | None = None
     """Note on the licence, for the report."""
 
 
@@ -54,7 +55,7 @@ class TokenizedSource(SpecModel):
 
     name: Name = Field(examples=["web"])
     """Name of the source, unique within the job."""
-    uri: NonEmptyText = Field(examples=["/data/web.bin"])
+    uri: Text = Field(examples=["/data/web.bin"])
     """Path of the .bin file (or of the pair without suffix)."""
     weight: NonNegativeNumber | None = None
     """Share of the training sequences, relative to the other sources' weights."""
@@ -65,7 +66,7 @@ class TokenizedSource(SpecModel):
 class LanguageFilter(SpecModel):
     """Keep documents of the given languages only."""
 
-    allow: Annotated[tuple[str, ...], Field(min_length=1)] = Field(examples=[["en"]])
+    allow: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] = Field(examples=[["en"]])
     """Languages to keep (ISO 639-1)."""
     min_score: Fraction = 0.65
     """Least probability of the identified language (FineWeb, section 3.2: 0.65)."""
@@ -83,7 +84,7 @@ class Normalize(SpecModel):
 class PiiRedaction(SpecModel):
     """Replace personal data by placeholders that depend on the value and the job's seed alone."""
 
-    redact: tuple[PiiKind, ...] = ()
+    redact: Annotated[tuple[PiiKind, ...], Field(max_length=20)] = ()
     """Kinds to replace."""
 
 
@@ -148,7 +149,7 @@ class Dedup(SpecModel):
 class Decontaminate(SpecModel):
     """Removal of documents that overlap with evaluation sets."""
 
-    against: Annotated[tuple[str, ...], Field(min_length=1)] = Field(examples=[["s3://eval/*.jsonl"]])
+    against: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] = Field(examples=[["s3://eval/*.jsonl"]])
     """Evaluation sets."""
     ngram: PositiveInteger = 13
     """Length of the overlap in tokens (GPT-3, appendix C: 13)."""
@@ -176,9 +177,9 @@ class Tokenizer(SpecModel):
 
     train: TrainTokenizer | None = None
     """Train one."""
-    uri: NonEmptyText | None = None
+    uri: Text | None = None
     """Path or URL of a SentencePiece model (.model) or of a directory with a Hugging Face tokenizer."""
-    tiktoken: NonEmptyText | None = None
+    tiktoken: Text | None = None
     """Name of a tiktoken encoding, such as cl100k_base."""
 
 
@@ -202,18 +203,18 @@ class CurriculumPhase(SpecModel):
 
     from_: TokenCount = Field(alias="from", examples=["4B"])
     """Where the phase starts, in training tokens."""
-    weights: Annotated[dict[str, NonNegativeNumber], Field(min_length=1)] = Field(examples=[{"web": 1.0}])
+    weights: Weights = Field(examples=[{"web": 1.0}])
     """Weight by source name; a source that isn't named has weight 0."""
 
 
 class Data(SpecModel):
     """Where the text comes from and what is done with it: sources, or what is tokenized or prepared already."""
 
-    sources: tuple[Source, ...] = ()
+    sources: Annotated[tuple[Source, ...], Field(max_length=1000)] = ()
     """Corpora to prepare."""
-    tokenized: tuple[TokenizedSource, ...] = ()
+    tokenized: Annotated[tuple[TokenizedSource, ...], Field(max_length=1000)] = ()
     """Ready .bin/.idx pairs instead of sources: preparation is skipped; needs tokenizer.uri."""
-    prepared: NonEmptyText | None = None
+    prepared: Text | None = None
     """What another job prepared: its storage URI."""
     shards: Annotated[PositiveInteger, Field(le=100_000)] = 8
     """Work items a stage."""
@@ -229,7 +230,7 @@ class Data(SpecModel):
     """From text to tokens."""
     split: Split = Split()
     """What is held back for validation."""
-    curriculum: tuple[CurriculumPhase, ...] = ()
+    curriculum: Annotated[tuple[CurriculumPhase, ...], Field(max_length=100)] = ()
     """Weights that change over training; replaces the sources' own weights."""
     bad_records: BadRecords = BadRecords()
     """Unreadable records."""

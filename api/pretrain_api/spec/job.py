@@ -11,12 +11,14 @@ from pretrain_api.spec.base import (
     CLAIM_SIZE_PATTERN,
     STORAGE_URI_PATTERN,
     Boolean,
+    KubernetesName,
     KubernetesObject,
     Name,
     NonNegativeInteger,
     PositiveInteger,
     PositiveNumber,
     SpecModel,
+    Text,
 )
 from pretrain_api.spec.data import Data
 from pretrain_api.spec.model import Model, Objective
@@ -28,18 +30,18 @@ AccessMode = Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWrit
 class CreateClaim(SpecModel):
     """A PersistentVolumeClaim the operator makes for the job."""
 
-    size: Annotated[str, Field(pattern=CLAIM_SIZE_PATTERN)] = Field(examples=["2Ti"])
+    size: Annotated[str, Field(pattern=CLAIM_SIZE_PATTERN, max_length=32)] = Field(examples=["2Ti"])
     """Size of the claim."""
-    storage_class_name: str | None = None
+    storage_class_name: KubernetesName | None = None
     """Storage class; default: the cluster's."""
-    access_modes: Annotated[tuple[AccessMode, ...], Field(min_length=1)] = ("ReadWriteMany",)
+    access_modes: Annotated[tuple[AccessMode, ...], Field(min_length=1, max_length=4)] = ("ReadWriteMany",)
     """Access modes."""
 
 
 class Storage(SpecModel):
     """Where everything of the job is kept. A local run keeps it under its workdir."""
 
-    uri: str = Field(default="", pattern=STORAGE_URI_PATTERN)
+    uri: str = Field(default="", pattern=STORAGE_URI_PATTERN, max_length=2048)
     """pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix or file:///path; may be empty in a local run."""
     create: CreateClaim | None = None
     """Make the claim."""
@@ -54,7 +56,7 @@ class Trainer(SpecModel):
     """Processes a pod; auto: as many as GPUs, or as CPUs allow where there are none."""
     resources_per_node: KubernetesObject = Field(default_factory=dict)
     """Resources of a pod's container."""
-    image: str | None = None
+    image: Text | None = None
     """Image of the trainer; default: the chart's."""
     pod_template: KubernetesObject = Field(default_factory=dict)
     """Merged over the pod template that the operator builds."""
@@ -94,11 +96,11 @@ class PretrainJobSpec(SpecModel):
     """The pods that train."""
     failure_policy: FailurePolicy = FailurePolicy()
     """How much failing is too much."""
-    queue_name: str | None = None
+    queue_name: KubernetesName | None = None
     """Kueue's local queue."""
-    scheduler_name: str | None = None
+    scheduler_name: KubernetesName | None = None
     """Scheduler of all pods."""
-    priority_class_name: str | None = None
+    priority_class_name: KubernetesName | None = None
     """Priority class of all pods."""
     active_deadline_seconds: PositiveInteger | None = None
     """Longest life of the job, suspension excluded."""

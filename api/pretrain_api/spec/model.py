@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pretrain_api.spec.base import Boolean, Fraction, PositiveInteger, PositiveNumber, SpecModel
+from pretrain_api.spec.base import Boolean, Fraction, KubernetesName, PositiveInteger, PositiveNumber, SpecModel
 
 ModelFamily = Literal["llama"]
 
@@ -17,23 +17,23 @@ class Model(SpecModel):
     Field names are those of Hugging Face configurations, in camelCase.
     """
 
-    preset: str | None = None
+    preset: KubernetesName | None = None
     """Name of a documented model, such as llama-7b."""
     family: ModelFamily | None = None
     """Family of the architecture: llama is a decoder with RMSNorm, SwiGLU and RoPE."""
     vocab_size: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
     """Rows of the embedding; default: the size of the tokenizer's vocabulary."""
-    hidden_size: PositiveInteger | None = None
+    hidden_size: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
     """Width of the residual stream."""
-    intermediate_size: PositiveInteger | None = None
+    intermediate_size: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
     """Width of the feed-forward layers."""
-    num_hidden_layers: PositiveInteger | None = None
+    num_hidden_layers: Annotated[PositiveInteger, Field(le=10_000)] | None = None
     """Number of layers."""
-    num_attention_heads: PositiveInteger | None = None
+    num_attention_heads: Annotated[PositiveInteger, Field(le=100_000)] | None = None
     """Number of attention heads."""
-    num_key_value_heads: PositiveInteger | None = None
+    num_key_value_heads: Annotated[PositiveInteger, Field(le=100_000)] | None = None
     """Number of key and value heads (grouped-query attention); default: as many as attention heads."""
-    head_dim: PositiveInteger | None = None
+    head_dim: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
     """Size of a head; default: hiddenSize / numAttentionHeads."""
     rope_theta: PositiveNumber | None = None
     """Base of the rotary position embedding; default 10,000."""

@@ -15,6 +15,7 @@ from pretrain_api.spec.base import (
     PositiveInteger,
     PositiveNumber,
     SpecModel,
+    Text,
 )
 
 Beta = Annotated[float, Field(strict=True, ge=0, lt=1)]
@@ -27,14 +28,16 @@ class BatchStage(SpecModel):
     """Tokens a batch: a multiple of microBatchSize x data-parallel ranks x sequenceLength."""
     from_: TokenCount = Field(alias="from", examples=[0])
     """Where the stage starts, in consumed tokens; the first starts at 0."""
-    num_nodes: PositiveInteger | None = None
+    num_nodes: Annotated[PositiveInteger, Field(le=100_000)] | None = None
     """Number of trainer pods in this stage; default: spec.trainer.numNodes."""
 
 
 class Batch(SpecModel):
     """The batch size over training (GPT-3, table 2.1 and appendix B: 32 K to 3.2 M tokens)."""
 
-    stages: Annotated[tuple[BatchStage, ...], Field(min_length=1)] = Field(examples=[[{"tokens": "256Ki", "from": 0}]])
+    stages: Annotated[tuple[BatchStage, ...], Field(min_length=1, max_length=100)] = Field(
+        examples=[[{"tokens": "256Ki", "from": 0}]]
+    )
     """Stages in the order of their start; the last one lasts to the end."""
 
 
@@ -86,7 +89,7 @@ class Samples(SpecModel):
 
     count: Annotated[NonNegativeInteger, Field(le=100)] = 3
     """Number of samples."""
-    prompts: tuple[str, ...] = ()
+    prompts: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     """Beginnings to continue; default: beginnings of validation documents."""
     new_tokens: Annotated[PositiveInteger, Field(le=100_000)] = 80
     """Length of a continuation in tokens."""
@@ -112,7 +115,7 @@ class Training(SpecModel):
     """Length of training in consumed tokens."""
     sequence_length: Annotated[PositiveInteger, Field(ge=8, le=16_777_216)] = 2048
     """Tokens a sequence."""
-    micro_batch_size: PositiveInteger = 1
+    micro_batch_size: Annotated[PositiveInteger, Field(le=1_000_000)] = 1
     """Sequences a rank computes at a time."""
     batch: Batch = Field(examples=[{"stages": [{"tokens": "256Ki", "from": 0}]}])
     """Batch size over training."""
