@@ -1,0 +1,1 @@
+"""The token files and the order in which training reads them."""

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pretrain_api.wire import Blend, StorageLayout
-from pretrain_trainer.data.sample_index import PhaseWeights, SampleIndex, SkipList
+from pretrain_trainer.data.sample_index import Int64Array, PhaseWeights, SampleIndex, SkipList
 from pretrain_trainer.data.source import TokenStream, WindowOrder, training_stream
 from pretrain_trainer.errors import InvalidData
 
@@ -55,7 +54,7 @@ class TrainingData:
             self.streams[number] = stream
             self.orders[number] = WindowOrder(len(stream), sequence_length, seed, number)
 
-    def read(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    def read(self, index: Int64Array) -> Int64Array:
         """Return the sequences with the given indices: int64[len(index), sequence_length + 1].
 
         The last token of a row is the target of the one before it; it is the first of no window's inputs but its own.
@@ -68,7 +67,7 @@ class TrainingData:
                 rows[row] = self.streams[int(number)].read(int(start), self.sequence_length + 1)
         return rows
 
-    def read_consumed(self, first: int, count: int, skips: SkipList) -> NDArray[np.int64]:
+    def read_consumed(self, first: int, count: int, skips: SkipList) -> Int64Array:
         """Return the `first`-th to (`first` + `count` - 1)-th consumed sequences, as `read` does."""
         return self.read(skips.index_of(np.arange(first, first + count, dtype=np.int64)))
 
@@ -91,30 +90,35 @@ class ValidationData:
         self.sequence_length = sequence_length
         self.streams: dict[str, TokenStream] = {}
         self.starts: dict[str, list[int]] = {}
+        self.tokens = {source.name: source.validation_tokens for source in blend.sources}
         for source in blend.sources:
-            prefixes = [root / pair.validation for pair in source.pairs if pair.validation and pair.validation_tokens > 1]
+            prefixes = [
+                root / pair.validation for pair in source.pairs if pair.validation and pair.validation_tokens > 1
+            ]
             if not prefixes:
                 continue
             stream = TokenStream(prefixes)
             self.streams[source.name] = stream
             self.starts[source.name] = _spread_windows(len(stream), sequence_length, max_sequences)
 
-    def batches(self, source: str, size: int, rank: int, world_size: int) -> Iterator[tuple[NDArray, NDArray]]:
-        """Yield this rank's share as (inputs, targets), each int64[up to `size`, sequence_length].
+    def batches(self, source: str, size: int, rank: int, world_size: int) -> Iterator[tuple[Int64Array, Int64Array]]:
+        """Yield this rank's share as (inputs, targets), each int64[1 to `size`, sequence_length].
 
-        A window shorter than a sequence is filled up with targets that don't count.
+        All ranks yield the same number of batches. Rows beyond the data, and what a window lacks to a whole sequence, have
+        targets that don't count.
         """
-        starts = self.starts[source][rank::world_size]
-        for first in range(0, len(starts), size):
-            yield self._batch(source, starts[first : first + size])
+        starts = self.starts[source]
+        mine = starts[rank::world_size]
+        for first in range(0, math.ceil(len(starts) / world_size), size):
+            yield self._batch(source, mine[first : first + size] or [len(self.streams[source])])
 
-    def _batch(self, source: str, starts: list[int]) -> tuple[NDArray, NDArray]:
+    def _batch(self, source: str, starts: list[int]) -> tuple[Int64Array, Int64Array]:
         inputs = np.zeros((len(starts), self.sequence_length), dtype=np.int64)
         targets = np.full((len(starts), self.sequence_length), IGNORED_TARGET, dtype=np.int64)
         for row, start in enumerate(starts):
             window = self.streams[source].read(start, self.sequence_length + 1)
-            inputs[row, : window.size - 1] = window[:-1]
-            targets[row, : window.size - 1] = window[1:]
+            inputs[row, : max(0, window.size - 1)] = window[:-1]
+            targets[row, : max(0, window.size - 1)] = window[1:]
         return inputs, targets
 
 

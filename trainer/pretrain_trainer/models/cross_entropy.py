@@ -35,7 +35,9 @@ class LinearCrossEntropy(torch.autograd.Function):
         counted = (targets != IGNORED_TARGET).sum().clamp(min=1)
         needs_gradient = any(ctx.needs_input_grad[:2])
         hidden_gradient = torch.empty_like(hidden) if needs_gradient else None
-        weight_gradient = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if needs_gradient else None
+        weight_gradient = (
+            torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if needs_gradient else None
+        )
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         chunk = max(1, CHUNK_ELEMENTS // weight.shape[0])
         for rows in torch.arange(hidden.shape[0], device="cpu").split(chunk):
@@ -59,7 +61,11 @@ class LinearCrossEntropy(torch.autograd.Function):
         """Scale the gradients that the forward pass left."""
         hidden_gradient, weight_gradient = ctx.saved_tensors
         factor = gradient[0]
-        return hidden_gradient * factor.to(hidden_gradient.dtype), weight_gradient * factor.to(weight_gradient.dtype), None
+        return (
+            hidden_gradient * factor.to(hidden_gradient.dtype),
+            weight_gradient * factor.to(weight_gradient.dtype),
+            None,
+        )
 
 
 def _loss_and_gradient(logits: Tensor, targets: Tensor, counted: Tensor, needs_gradient: bool) -> Tensor:

@@ -65,9 +65,14 @@ def initial_value(model: LlamaForCausalLM, name: str, shape: torch.Size, seed: i
     return torch.empty(shape).normal_(0.0, model.initial_deviation(name), generator=generator)
 
 
+def parameter_shape(parameter: nn.Parameter) -> torch.Size:
+    """Return the shape of the whole parameter, even where ZeRO 3 has left an empty tensor in its place."""
+    return torch.Size(getattr(parameter, "ds_shape", parameter.shape))
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of parameters, shared ones once."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter_shape(parameter).numel() for parameter in model.parameters())
 
 
 def flops_per_token(model: LlamaForCausalLM, sequence_length: int) -> float:

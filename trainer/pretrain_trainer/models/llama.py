@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pretrain_api.presets import architecture
 from pretrain_api.spec.model import Model
 from pretrain_trainer.errors import InvalidConfiguration
 from pretrain_trainer.models.cross_entropy import linear_cross_entropy
@@ -38,26 +39,25 @@ class LlamaConfig:
     def from_spec(model: Model, vocab_size: int, sequence_length: int) -> LlamaConfig:
         """Return the architecture that `model` asks for.
 
+        Args:
+            model: Preset, sizes, or both.
+            vocab_size: Size of the tokenizer's vocabulary.
+            sequence_length: Tokens a sequence in training.
+
         Raises:
             InvalidConfiguration: A size is missing, or the vocabulary is smaller than the tokenizer's.
         """
-        sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-        missing = [size for size in sizes if getattr(model, size) is None]
-        if missing:
-            raise InvalidConfiguration(f"spec.model: {', '.join(missing)} must be set; name a preset or give the sizes")
-        if model.vocab_size is not None and model.vocab_size < vocab_size:
+        try:
+            fields = asdict(architecture(model))
+        except (KeyError, ValueError) as error:
+            raise InvalidConfiguration(f"spec.model: {error}; name a known preset or give all sizes") from None
+        fields.pop("family")
+        rows = fields.pop("vocab_size") or vocab_size
+        if rows < vocab_size:
             raise InvalidConfiguration(
-                f"spec.model.vocabSize: {model.vocab_size} is less than the tokenizer's {vocab_size}; leave it out"
+                f"spec.model.vocabSize: {rows} is less than the tokenizer's {vocab_size}; leave it out or raise it"
             )
-        heads = model.num_attention_heads or 1
-        given = {name: value for name in LlamaConfig.__dataclass_fields__ if (value := getattr(model, name, None)) is not None}
-        derived = {
-            "vocab_size": vocab_size,
-            "num_key_value_heads": heads,
-            "head_dim": (model.hidden_size or 0) // heads,
-            "max_position_embeddings": sequence_length,
-        }
-        return LlamaConfig(**(derived | given))
+        return LlamaConfig(vocab_size=rows, max_position_embeddings=sequence_length, **fields)
 
     def to_hugging_face(self) -> dict[str, Any]:
         """Return the fields of Hugging Face's config.json that say the same."""

@@ -1,0 +1,1 @@
+"""Spikes and NaN: how they are noticed and what is done."""

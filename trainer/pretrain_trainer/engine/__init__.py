@@ -1,0 +1,1 @@
+"""The process group, the optimiser and DeepSpeed's engine."""

@@ -1,0 +1,120 @@
+"""The finished model as Hugging Face's libraries read it: safetensors, config.json, tokenizer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pretrain_api.wire import Blend
+from pretrain_trainer.checkpoint.snapshot import WEIGHT, SavedState
+from pretrain_trainer.files import remove_tree, sync_directory, sync_file
+from pretrain_trainer.models.families import parameter_shape
+from pretrain_trainer.models.llama import LlamaForCausalLM
+
+MAX_FILE_BYTES = 5_000_000_000
+"""Size of a weight file, as the Hub has it."""
+
+
+def export_model(
+    model: LlamaForCausalLM,
+    state: SavedState,
+    blend: Blend,
+    tokenizer: Path,
+    target: Path,
+    dtype: torch.dtype,
+    beat: Callable[[], None],
+) -> None:
+    """Write the directory `target`, whole or not at all.
+
+    Args:
+        model: For names, shapes and configuration; its weights aren't read, and may be divided.
+        state: The checkpoint to take the weights from.
+        blend: For the special tokens.
+        tokenizer: Directory with tokenizer.model.
+        target: Directory to write; replaced if it is there.
+        dtype: Type of the weights.
+        beat: Called after each parameter.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    remove_tree(temporary)
+    temporary.mkdir(parents=True)
+    _write_weights(model, state, temporary, dtype, beat)
+    special = {f"{name}_token_id": value for name, value in blend.special_tokens.model_dump().items() if name != "unk"}
+    config = model.config.to_hugging_face() | special | {"torch_dtype": str(dtype).removeprefix("torch.")}
+    _write_json(temporary / "config.json", config)
+    _write_tokenizer(tokenizer, temporary, blend, model.config.max_position_embeddings)
+    for path in temporary.iterdir():
+        sync_file(path)
+    remove_tree(target)
+    temporary.rename(target)
+    sync_directory(target.parent)
+
+
+def _write_weights(
+    model: LlamaForCausalLM, state: SavedState, directory: Path, dtype: torch.dtype, beat: Callable[[], None]
+) -> None:
+    shapes = {name: parameter_shape(parameter) for name, parameter in model.named_parameters()}
+    size = torch.empty((), dtype=dtype).element_size()
+    files = _divide({name: shape.numel() * size for name, shape in shapes.items()}, MAX_FILE_BYTES)
+    index: dict[str, str] = {}
+    for number, names in enumerate(files, 1):
+        file_name = "model.safetensors" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}.safetensors"
+        tensors: dict[str, Tensor] = {}
+        for name in names:
+            shape = shapes[name]
+            tensors[name] = state.read(WEIGHT, name, 0, shape.numel()).view(shape).to(dtype)
+            index[name] = file_name
+            beat()
+        save_file(tensors, directory / file_name, {"format": "pt"})
+    if len(files) > 1:
+        total = sum(shape.numel() * size for shape in shapes.values())
+        _write_json(
+            directory / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": index}
+        )
+
+
+def _divide(sizes: dict[str, int], limit: int) -> list[list[str]]:
+    files: list[list[str]] = [[]]
+    used = 0
+    for name, size in sizes.items():
+        if files[-1] and used + size > limit:
+            files.append([])
+            used = 0
+        files[-1].append(name)
+        used += size
+    return files
+
+
+def _write_tokenizer(source: Path, directory: Path, blend: Blend, max_length: int) -> None:
+    model = source / "tokenizer.model"
+    if not model.exists():
+        return
+    import sentencepiece
+
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    shutil.copyfile(model, directory / "tokenizer.model")
+    special = blend.special_tokens
+    names = {"unk_token": special.unk, "bos_token": special.bos, "eos_token": special.eos, "pad_token": special.pad}
+    _write_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "LlamaTokenizer",
+            "add_bos_token": False,
+            "add_eos_token": False,
+            "legacy": False,
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": max_length,
+            **{name: pieces.id_to_piece(token) for name, token in names.items() if token is not None},
+        },
+    )
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
