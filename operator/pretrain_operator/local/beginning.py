@@ -58,13 +58,16 @@ def begin(job: PretrainJob, workdir: Workdir) -> Beginning:
     if before is not None and changes:
         _refuse_incompatible(before, document, workdir)
     inputs = inputs_fingerprint(job.spec.data)
-    status = _read_status(workdir)
+    status = workdir.read_status()
     try:
         workdir.write_job(job, hashlib.sha256(resolved_json(job).encode()).hexdigest())
+        unattended = _unattended_seconds(status, workdir.layout)
         generation = _generation(job, status, inputs, bool(changes), workdir.layout)
         _forget_stale_completion(job, status, inputs, workdir.layout)
     except OSError as error:
         raise unwritable(workdir.root, error) from error
+    if not (is_true(status, ConditionType.COMPLETE) and generation == status.observed_generation):
+        status.suspended_seconds += unattended
     metadata = job.metadata.model_copy(update={"generation": generation})
     return Beginning(job.model_copy(update={"metadata": metadata}), status, inputs, changes, before is not None)
 
@@ -102,12 +105,11 @@ def _consumed_tokens(document: dict[str, Any], step: int) -> int:
     return batch_schedule(training).sequences_after(step) * training.sequence_length
 
 
-def _read_status(workdir: Workdir) -> PretrainJobStatus:
-    """Return the status of the run before; the time that nobody worked on it counts as suspended."""
-    status = workdir.read_status()
-    if status.start_time is not None and not is_true(status, ConditionType.SUSPENDED):
-        status.suspended_seconds += max(0.0, time.time() - workdir.layout.status.stat().st_mtime)
-    return status
+def _unattended_seconds(status: PretrainJobStatus, layout: StorageLayout) -> float:
+    """Return the time since the run before ended, where the condition Suspended doesn't say it."""
+    if status.start_time is None or is_true(status, ConditionType.SUSPENDED):
+        return 0.0
+    return max(0.0, time.time() - layout.status.stat().st_mtime)
 
 
 def _generation(job: PretrainJob, status: PretrainJobStatus, inputs: str, changed: bool, layout: StorageLayout) -> int:
