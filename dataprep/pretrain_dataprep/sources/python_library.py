@@ -33,9 +33,11 @@ NamedText = tuple[str, str]
 
 @cache
 def topics() -> dict[str, str]:
-    """Return the language reference's topics by name, as `help()` shows them."""
-    from pydoc_data.topics import topics as table
-
+    """Return the language reference's topics by name, as `help()` shows them; none where Python comes without them."""
+    try:
+        from pydoc_data.topics import topics as table
+    except ModuleNotFoundError:  # some distributions pack the documentation apart
+        return {}
     return dict(table)
 
 

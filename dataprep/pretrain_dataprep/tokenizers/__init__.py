@@ -1,0 +1,1 @@
+"""Tokenizers: training one, taking a given one, encoding."""
