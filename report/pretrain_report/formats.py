@@ -18,10 +18,12 @@ def compact(value: float | None) -> str:
     """Return three digits with a decimal unit: 1.23 M."""
     if value is None:
         return MISSING
-    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "K")):
+    if abs(value) < 9_999.5:
+        return f"{value:,.0f}"
+    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
         if abs(value) >= limit * 0.9995:
-            return f"{_digits(value / (1e3 if unit == 'K' else limit))} {unit}"
-    return f"{value:,.0f}"
+            return f"{_digits(value / limit)} {unit}"
+    return f"{_digits(value / 1e3)} K"
 
 
 def _digits(value: float) -> str:
@@ -58,11 +60,16 @@ def decimals(value: float | None, places: int = 3) -> str:
 
 
 def scientific(value: float | None) -> str:
-    """Return a small number such as a learning rate: 3.00e-4."""
+    """Return a small number such as a learning rate: 3e-4."""
     if value is None:
         return MISSING
     mantissa, _, exponent = f"{value:.2e}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if value else "0"
+    return f"{float(mantissa):g}e{int(exponent)}" if value else "0"
+
+
+def number_of(value: int, noun: str) -> str:
+    """Return a number with its noun: 1 step, 2 steps."""
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
 def percentage(part: float | None, whole: float | None = 1.0) -> str:

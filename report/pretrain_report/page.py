@@ -48,7 +48,7 @@ def _context(records: Records) -> dict[str, Any]:
         "name": records.name,
         "namespace": records.job.get("metadata", {}).get("namespace") or "",
         "outcome": outcome(records),
-        "started": formats.moment(start),
+        "started": formats.moment(start) if start else "",
         "ended": formats.moment(end) if end and end != start else "",
         "figures": key_figures(records),
         "missing": missing_parts(records),

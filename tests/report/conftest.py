@@ -210,6 +210,13 @@ class JobStorage:
         self.layout.completed.write_text(json.dumps({"step": TOTAL_STEPS, "goodput": 0.948}))
 
 
+def finish(storage: JobStorage) -> JobStorage:
+    storage.write_data()
+    storage.write_training()
+    storage.write_ending()
+    return storage
+
+
 @pytest.fixture
 def storage(tmp_path: Path) -> JobStorage:
     """An empty storage of a job that is meant to train."""
@@ -219,13 +226,10 @@ def storage(tmp_path: Path) -> JobStorage:
 @pytest.fixture
 def finished(storage: JobStorage) -> JobStorage:
     """A job that completed after a rollback."""
-    storage.write_data()
-    storage.write_training()
-    storage.write_ending()
-    return storage
+    return finish(storage)
 
 
-@pytest.fixture
-def make_storage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], JobStorage]:
-    """Make empty storages."""
-    return lambda: JobStorage(tmp_path_factory.mktemp("storage"))
+@pytest.fixture(scope="session")
+def make_finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], JobStorage]:
+    """Make storages like `finished`, for tests that share one."""
+    return lambda: finish(JobStorage(tmp_path_factory.mktemp("storage")))

@@ -34,8 +34,8 @@ def funnel(sources: list[SourceReport]) -> list[FunnelStep]:
     removed: dict[tuple[str, str], int] = defaultdict(int)
     samples: dict[tuple[str, str], list[str]] = defaultdict(list)
     for source in sources:
-        removed["read", BAD_RECORD] += source.bad_records
-        samples["read", BAD_RECORD] += source.bad_record_samples
+        removed["", BAD_RECORD] += source.bad_records
+        samples["", BAD_RECORD] += source.bad_record_samples
         for removal in source.removed:
             removed[removal.stage, removal.reason] += removal.documents
             samples[removal.stage, removal.reason] += removal.samples

@@ -86,6 +86,10 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and value != ""
 
 
+def _loss(value: Any) -> str:
+    return formats.decimals(value) if isinstance(value, (int, float)) else formats.MISSING
+
+
 @dataclass(frozen=True)
 class RollbackRow:
     """A line of the table of rollbacks."""
@@ -137,7 +141,7 @@ def _rollback_row(number: int, event: dict[str, Any], recovered: Any) -> Rollbac
         detected=_count(event.get("detectedAtStep", event.get("step"))),
         resumed=_count(event.get("resumedFromStep")),
         skipped=span,
-        loss=formats.decimals(event["loss"]) if isinstance(event.get("loss"), (int, float)) else "not finite",
-        baseline=formats.decimals(event["baseline"]) if isinstance(event.get("baseline"), (int, float)) else "–",
+        loss="not finite" if event.get("loss", 0) is None else _loss(event.get("loss")),
+        baseline=_loss(event.get("baseline")),
         recovered={True: "yes", False: "no"}.get(recovered, "not known yet"),
     )

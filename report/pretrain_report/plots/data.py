@@ -10,7 +10,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from pretrain_api.wire import DataReport
-from pretrain_report.formats import compact
+from pretrain_report.formats import tokens
 from pretrain_report.plots.style import Palette, count_axis, new_figure
 
 _LARGE_CLUSTER = 4
@@ -26,7 +26,7 @@ def draw_lengths(report: DataReport, palette: Palette, width: int = 460, height:
         raise ValueError("data/report.json has no lengths of documents")
     figure, axes = new_figure(width, height, palette)
     buckets = sorted(counts)
-    _bars(axes, {compact(least): counts[least] for least in buckets}, palette.train, "lengths")
+    _bars(axes, {tokens(least): counts[least] for least in buckets}, palette.train, "lengths")
     return figure
 
 

@@ -172,11 +172,9 @@ def _draw_field(name: str, unit: Callable[[float], str] | None, kind: str = "lin
         figure, axes = new_figure(width, height, palette)
         series = metrics.series[name]
         if kind == "steps":
-            steps, values = zip(
-                *((stage.step, stage.batch_tokens or math.nan) for stage in metrics.stages), strict=True
-            )
-            steps, values = (*steps, metrics.last["step"]), (*values, values[-1])
-            axes.step(steps, values, where="post", color=palette.train, linewidth=1.8, gid=name)
+            steps = [*(stage.step for stage in metrics.stages), metrics.last["step"]]
+            sizes = [stage.batch_tokens or math.nan for stage in metrics.stages]
+            axes.step(steps, [*sizes, sizes[-1]], where="post", color=palette.train, linewidth=1.8, gid=name)
         else:
             raw = kind == "noisy"
             _line(axes, series.points(), palette.train, 0.9 if raw else 1.8, name, opacity=0.4 if raw else None)

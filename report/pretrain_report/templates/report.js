@@ -5,15 +5,15 @@
   const readOut = document.querySelector(".read-out");
   const column = Object.fromEntries(columns.map((name, index) => [name, index]));
   const whole = new Intl.NumberFormat("en");
-  const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+  const rounded = (value) => whole.format(Math.round(value));
   const shown = [
     ["step", "step", whole.format],
     ["loss", "loss", (value) => value.toFixed(3)],
     ["learningRate", "learning rate", (value) => value.toExponential(2)],
     ["batchTokens", "batch", (value) => `${whole.format(value)} tokens`],
-    ["tokensPerSecond", "tokens/s", short.format],
+    ["tokensPerSecond", "tokens/s", rounded],
     ["gradientNorm", "gradient norm", (value) => value.toPrecision(3)],
-    ["tokens", "tokens so far", short.format],
+    ["tokens", "tokens so far", whole.format],
   ];
   const canvases = [...document.querySelectorAll(".canvas:not(.still)")].map((element) => {
     const cursor = document.createElement("div");

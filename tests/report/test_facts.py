@@ -1,0 +1,154 @@
+"""What a report says about a job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pretrain_api.wire import DataReport
+from pretrain_report.facts.data import duplicate_summary, funnel
+from pretrain_report.facts.events import event_rows, rollback_rows
+from pretrain_report.facts.missing import missing_parts
+from pretrain_report.facts.outcome import key_figures, outcome
+from pretrain_report.storage import Records, read_records
+
+
+def records_of(storage: Any) -> Records:
+    return read_records(storage.job, storage.layout)
+
+
+def test_figures_of_a_finished_job(finished: Any) -> None:
+    figures = {figure.label: figure for figure in key_figures(records_of(finished))}
+    assert figures["Validation loss"].value == "3.524"
+    assert figures["Perplexity"].value == "33.9"
+    assert figures["Steps"].value == "320"
+    assert figures["Wall time"].value == "3 min 41 s"
+    assert figures["Rollbacks"].value == "1"
+    assert figures["Restarts"].value == "0"
+    assert figures["Goodput"].value == "94.8 %"
+    assert outcome(records_of(finished)).title == "Completed"
+    assert missing_parts(records_of(finished)) == {}
+
+
+def test_a_failed_job_says_why(storage: Any) -> None:
+    events = [{"event": "start"}, {"event": "failed", "message": "rank 1: out of memory; lower microBatchSize"}]
+    storage.layout.ledger.write_text("".join(json.dumps(event) + "\n" for event in events))
+    state = outcome(records_of(storage))
+    assert (state.title, state.tone) == ("Failed", "bad")
+    assert state.message == "rank 1: out of memory; lower microBatchSize"
+
+
+def test_a_failure_before_training_is_told_by_the_conditions(storage: Any) -> None:
+    condition = {"type": "DataReady", "status": "False", "reason": "MissingData", "message": "/corpus: isn't there"}
+    storage.layout.status.write_text(json.dumps({"phase": "Failed", "conditions": [condition]}))
+    assert outcome(records_of(storage)).message == "/corpus: isn't there"
+
+
+def test_a_job_that_goes_on_after_a_failure_has_not_failed(storage: Any) -> None:
+    events = [{"event": "failed", "message": "x"}, {"event": "resume"}]
+    storage.layout.ledger.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert outcome(records_of(storage)).title == "Not finished"
+
+
+@pytest.mark.parametrize(
+    ("phase", "title"), [("Suspended", "Suspended"), ("Training", "Not finished"), ("Completed", "Completed")]
+)
+def test_status_decides_where_the_files_leave_it_open(storage: Any, phase: str, title: str) -> None:
+    storage.layout.status.write_text(json.dumps({"phase": phase}))
+    assert outcome(records_of(storage)).title == title
+
+
+def test_missing_parts_are_named_with_their_reason(storage: Any) -> None:
+    reasons = missing_parts(records_of(storage))
+    assert reasons.keys() == {"training", "validation", "samples", "data", "events"}
+    assert "the data preparation hasn't finished" in reasons["training"]
+    storage.write_job({"metadata": {"name": "prep"}, "spec": {"data": {"sources": []}}})
+    assert "only prepares data" in missing_parts(records_of(storage))["training"]
+    storage.write_job({"spec": {"data": {"tokenized": [{"name": "a"}]}, "training": {"tokens": 1}}})
+    assert "ready-made" in missing_parts(records_of(storage))["data"]
+    samples = {"evaluation": {"samples": {"count": 0}}}
+    storage.write_job({"spec": {"data": {"prepared": "pvc://a/b"}, "training": samples}})
+    assert "None were asked for" in missing_parts(records_of(storage))["samples"]
+    assert "another job (pvc://a/b)" in missing_parts(records_of(storage))["data"]
+
+
+def test_the_funnel_adds_up(finished: Any) -> None:
+    report = records_of(finished).data_report
+    assert report is not None
+    steps = funnel(report.sources)
+    removed = [step for step in steps if step.kind == "removed"]
+    assert steps[0].kind == "read"
+    assert steps[-1].kind == "kept"
+    assert steps[0].documents - sum(step.documents for step in removed) == steps[-1].documents
+    assert [step.stage for step in removed] == ["", "clean", "clean", "clean", "dedup", "dedup"]
+    assert removed[1].label == "too-short", "the commonest reason of a stage first"
+    assert removed[-1].before - removed[-1].share == pytest.approx(steps[-1].share)
+
+
+def test_the_funnel_of_nothing_is_empty() -> None:
+    assert funnel([]) == []
+
+
+def test_duplicates_are_summed() -> None:
+    report = DataReport(sources=[], duplicate_clusters={"near": {2: 10, 5: 2}, "exact": {}})
+    assert duplicate_summary(report) == [("near", 12, 18, 5)]
+
+
+def test_rollbacks_come_with_their_verdict(finished: Any) -> None:
+    (row,) = rollback_rows(records_of(finished))
+    assert (row.detected, row.resumed, row.loss, row.baseline) == ("171", "150", "9.410", "3.660")
+    assert row.skipped == "896 (5,120 to 6,016)"
+    assert row.recovered == "yes"
+
+
+def test_rollbacks_come_from_the_status_where_the_ledger_says_too_little(storage: Any) -> None:
+    rollback = {
+        "time": "2026-01-01T00:00:00Z",
+        "reason": "NonFinite",
+        "detectedAtStep": 7,
+        "resumedFromStep": 5,
+        "skippedSequences": {"from": 1, "to": 3},
+        "loss": None,
+    }
+    storage.layout.status.write_text(json.dumps({"phase": "Training", "rollbacks": [rollback]}))
+    (row,) = rollback_rows(records_of(storage))
+    assert (row.detected, row.loss, row.recovered) == ("7", "not finite", "not known yet")
+
+
+def test_events_show_the_day_once_and_the_newest_last(finished: Any) -> None:
+    rows = event_rows(records_of(finished))
+    assert rows[0].time == "31 Jan 23:58:31"
+    assert rows[1].time == "23:58:38"
+    assert [row.time for row in rows if "Feb" in row.time] == ["1 Feb 00:00:00"]
+    assert (rows[-1].name, rows[-1].tone, rows[-1].elapsed) == ("complete", "good", "+3 min 41 s")
+
+
+def test_an_event_without_a_message_shows_its_fields(storage: Any) -> None:
+    storage.layout.ledger.write_text('{"event": "restart", "reason": "RankFailed", "rank": 1, "step": 8}\n')
+    (row,) = event_rows(records_of(storage))
+    assert row.message == "reason RankFailed, rank 1"
+
+
+def test_damaged_files_are_named_and_the_rest_is_read(finished: Any) -> None:
+    finished.layout.data_report.write_text('{"sources": [{"name": 3}]}')
+    finished.layout.samples.write_text("[{]")
+    finished.layout.completed.write_text("[]")
+    with finished.layout.metrics.open("a") as file:
+        file.write('oops\n{"step": 321, "loss": NaN}\n{"step": 322, "lo')
+    records = records_of(finished)
+    assert records.metrics is not None
+    assert records.metrics.last["step"] == 321
+    assert len(records.ledger) > 10
+    problems = "\n".join(records.problems)
+    assert "data/report.json: sources.0.name: Input should be a valid string" in problems
+    assert "samples.json: " in problems
+    assert "completed.json: holds no dict" in problems
+    assert "metrics.jsonl: 2 lines, the first of them line 321, can't be read and are left out" in problems
+
+
+def test_a_torn_last_line_is_no_problem(finished: Any) -> None:
+    with finished.layout.metrics.open("a") as file:
+        file.write('{"step": 32')
+    assert records_of(finished).problems == []
