@@ -52,6 +52,11 @@ def format_path(path: FieldPath) -> str:
     return text
 
 
+def child_path(parent: str, key: str) -> str:
+    """Return the path of an entry of a mapping whose keys the user chooses: labels, weights, resources."""
+    return f"{parent}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{parent}[{key}]"
+
+
 def parse_path(text: str) -> tuple[str | int | None, ...]:
     """Return the parts of a path; `[]` stands for any index and becomes None."""
     parts: list[str | int | None] = []

@@ -34,7 +34,18 @@ def translate(error: ValidationError, document: Any) -> list[FieldError]:
         by_path.setdefault(_document_path(detail["loc"], document, detail["type"] == "missing"), []).append(detail)
     errors = [_field_error(path, details) for path, details in by_path.items()]
     misspelt = {error.meant for error in errors}
-    return [error for error in errors if error.kind != "missing" or error.path not in misspelt]
+    return [error for error in errors if not _follows_from_another(error, errors, misspelt)]
+
+
+def _follows_from_another(error: FieldError, errors: list[FieldError], misspelt: set[FieldPath | None]) -> bool:
+    """Return whether an error is there only because of another: a misspelt field is missing, a list without its wrong
+    items is too short."""
+    if error.kind == "missing":
+        return error.path in misspelt
+    depth = len(error.path)
+    return error.kind == "value" and any(
+        len(other.path) > depth and other.path[:depth] == error.path for other in errors
+    )
 
 
 def _document_path(location: tuple[int | str, ...], document: Any, missing: bool) -> FieldPath:

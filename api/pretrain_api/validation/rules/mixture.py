@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pretrain_api.problems import Finding, format_path, shown
+from pretrain_api.problems import Finding, child_path, shown
 from pretrain_api.quantities import format_tokens
 from pretrain_api.spec.data import Source, TokenizedSource
 from pretrain_api.validation.rules.registry import RuleContext, rule
@@ -92,7 +92,6 @@ def phases_name_sources(context: RuleContext) -> Iterator[Finding]:
         path = f"{_CURRICULUM}[{index}].weights"
         for name in phase.weights:
             if name not in names and names:
-                field = path + format_path((name,)) if format_path((name,)).startswith("[") else f"{path}.{name}"
-                yield Finding(field, f"there is no source {shown(name)}; {did_you_mean(name, names)}")
+                yield Finding(child_path(path, name), f"there is no source {shown(name)}; {did_you_mean(name, names)}")
         if not any(phase.weights.values()):
             yield Finding(path, "the weights are all zero; give at least one source a weight above 0")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pretrain_api.names import RESERVED_PREFIX
-from pretrain_api.problems import Finding, shown
+from pretrain_api.problems import Finding, child_path, shown
 from pretrain_api.validation.rules.registry import RuleContext, rule
 from pretrain_api.validation.suggestions import closest
 
@@ -50,7 +50,7 @@ def metadata_is_known(context: RuleContext) -> Iterator[Finding]:
         if name not in _OBJECT_META and context.authored:
             match = closest(name, _OBJECT_META[:4])
             remedy = f"did you mean '{match}'?" if match else f"remove it (here are {', '.join(_OBJECT_META[:4])})"
-            yield Finding(f"metadata.{name}", f"unknown field; {remedy}")
+            yield Finding(child_path("metadata", name), f"unknown field; {remedy}")
 
 
 @rule("metadata.labels", "metadata.annotations")
@@ -73,7 +73,7 @@ def labels_and_annotations(
     """
     for kind, entries in (("labels", labels), ("annotations", annotations)):
         for key, value in entries.items():
-            field = f"{path}.{kind}[{key}]"
+            field = child_path(f"{path}.{kind}", key)
             if authored and key.startswith(RESERVED_PREFIX):
                 yield Finding(
                     field, f"{RESERVED_PREFIX} is the operator's own prefix; remove it, or use a prefix of yours"

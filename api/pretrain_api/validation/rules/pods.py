@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pretrain_api.names import RESERVED_ENVIRONMENT_PREFIXES
-from pretrain_api.problems import Finding, shown
+from pretrain_api.problems import Finding, child_path, shown
 from pretrain_api.validation.rules.names import labels_and_annotations
 from pretrain_api.validation.rules.registry import RuleContext, rule
 from pretrain_api.validation.suggestions import closest
@@ -40,7 +40,7 @@ def template_is_a_template(context: RuleContext) -> Iterator[Finding]:
         if key not in ("metadata", "spec"):
             match = closest(key, ("metadata", "spec"))
             remedy = f"did you mean '{match}'?" if match else f"it belongs to {_TEMPLATE}.spec"
-            yield Finding(f"{_TEMPLATE}.{key}", f"unknown field; {remedy}")
+            yield Finding(child_path(_TEMPLATE, key), f"unknown field; {remedy}")
         elif not isinstance(value, dict):
             yield Finding(f"{_TEMPLATE}.{key}", f"{shown(value)} is not a mapping; write a mapping")
 
@@ -101,7 +101,7 @@ def resources_are_quantities(context: RuleContext) -> Iterator[Finding]:
         if part not in ("limits", "requests", "claims"):
             match = closest(part, ("limits", "requests"))
             remedy = f"did you mean '{match}'?" if match else f"it belongs to {_RESOURCES}.limits"
-            yield Finding(f"{_RESOURCES}.{part}", f"unknown field; {remedy}")
+            yield Finding(child_path(_RESOURCES, part), f"unknown field; {remedy}")
         elif part != "claims":
             yield from _quantities(f"{_RESOURCES}.{part}", entries)
 
@@ -113,7 +113,7 @@ def _quantities(path: str, entries: Any) -> Iterator[Finding]:
         )
         return
     for name, value in entries.items():
-        field = f"{path}[{name}]" if re.search(r"[./]", name) else f"{path}.{name}"
+        field = child_path(path, name)
         if isinstance(value, bool) or not _QUANTITY.fullmatch(str(value)):
             yield Finding(field, f"{shown(value)} is not a quantity; write for example 8, 500m or 900Gi")
         elif name in GPU_RESOURCES and not str(value).isdigit():
