@@ -191,6 +191,11 @@ def is_alive(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
+def children(pid: int) -> list[int]:
+    """Return the process ids of the children of a process's main thread: of a supervisor, its launcher."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def kill(pid: int) -> None:
     """SIGKILL."""
     os.kill(pid, signal.SIGKILL)

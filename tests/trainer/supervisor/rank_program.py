@@ -1,15 +1,15 @@
 """A small training program that speaks the rank protocol without torch: ranks step together over sockets of their own.
 
-What it "trains" is a counter: `checkpoint.json` in the storage has the step. Started with PRETRAIN_RANK_MODULE=rank_program.
-REHEARSAL is a JSON object:
+What it "trains" is a counter: `checkpoint.json` in the storage has the step. PRETRAIN_RANK_MODULE=rank_program
+starts it; REHEARSAL is a JSON object:
 
 - `steps`, `stepSeconds`, `checkpointEvery`;
 - `startSeconds`: how long a rank takes until it meets the others;
-- `faults`: `[{"rank", "step", "action", "times"}]`; actions: `exit N`, `signal N`, `hang`, `exit-without-result N`. A fault
-  happens at that step, `times` times in the life of the storage (default 1, -1: always).
+- `faults`: `[{"rank", "step", "action", "times"}]`; actions: `exit N`, `signal N`, `hang`, `exit-without-result N`.
+  A fault happens at that step, `times` times in the life of the storage (default 1, -1: always).
 
-Each rank holds a lock on `rank-N.lock` while it lives, and writes `overlap` if somebody else has it; `lives.jsonl` has a
-line for each life.
+Each rank holds a lock on `rank-N.lock` while it lives, and writes `overlap` if somebody else has it; `lives.jsonl` has
+a line for each life.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STOP_FLAG = 1
 PEER_TIMEOUT_SECONDS = 30.0
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """SIGTERM came and the checkpoint is saved."""
 
 
@@ -70,7 +70,7 @@ class Rehearsal:
                 self.save()
             self.report("Training")
             if flags:
-                raise Stopped
+                raise StoppedError
         self.save()
         self.exchange(0)
         if self.rank == 0:
@@ -215,7 +215,7 @@ def main() -> int:
     print("hello from standard error", file=sys.stderr, flush=True)
     try:
         rehearsal.run()
-    except Stopped:
+    except StoppedError:
         rehearsal.leave_result("Stopped", "Stopped", f"saved at step {rehearsal.step}")
         return ExitCode.STOPPED
     except OSError as error:

@@ -9,7 +9,7 @@ import socket
 import time
 
 import pytest
-from harness import Rehearsals, free_port, is_alive, kill, wait_until, write_job
+from harness import Rehearsals, children, free_port, is_alive, kill, wait_until, write_job
 
 
 def test_runs_to_the_end(rehearsals: Rehearsals) -> None:
@@ -251,9 +251,3 @@ def test_refuses_a_bad_environment(rehearsals: Rehearsals, variables: dict[str, 
     assert node.wait() == 64
     assert message in node.termination()["message"]
     assert not any("Traceback" in line for line in node.lines)
-
-
-def children(pid: int) -> list[int]:
-    """Return the process ids of the children of a process's main thread."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]

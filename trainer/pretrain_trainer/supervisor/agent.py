@@ -39,7 +39,6 @@ class LocalRanks:
     """Who ordered it."""
     live: bool = False
     """Any process left?"""
-    stopping: StopMode | None = None
 
 
 @dataclass(frozen=True)
@@ -79,15 +78,12 @@ def decide(
     """
     in_touch = directive is not None and contact_age_seconds <= lease_seconds
     if not local.live:
-        return None if leaving or not in_touch or directive is None else _start(directive, local)
-    if leaving:
-        kill = in_touch and directive is not None and directive.action is Action.WAIT
-        return Stop(_kill_mode(directive) if kill and directive is not None else StopMode.SAVE)
+        return _start(directive, local) if in_touch and directive is not None and not leaving else None
     if not in_touch or directive is None:
-        # A checkpoint that is being saved needs node 0's ranks, not its supervisor.
-        return None if local.stopping is StopMode.SAVE else Stop(StopMode.KILL)
+        # Also while a checkpoint is being saved: node 0's supervisor stays until its ranks have done their part.
+        return Stop(StopMode.KILL)
     if directive.action is Action.RUN and _same(directive, local):
-        return None
+        return Stop(StopMode.SAVE) if leaving else None
     return Stop(StopMode.SAVE if directive.action is Action.SAVE else _kill_mode(directive))
 
 

@@ -240,10 +240,18 @@ class Coordinator:
         assert self._current is not None
         current = self._current
         self._take_stock(current)
+        current.lost |= {rank for rank in current.crew if self._gave_up(rank, current)}
         if current.finished or current.unhealthy:
             self._end(Action.WAIT)
         elif current.leaving:
             self._end(Action.SAVE)
+
+    def _gave_up(self, rank: int, current: _Generation) -> bool:
+        """Has a node stopped its ranks by itself, since it couldn't reach us for a while?"""
+        report = self.members[rank].report if rank in self.members else None
+        if report is None or report.generation != current.number or report.leaving:
+            return False
+        return not (report.live or report.finished or report.failures)
 
     def _end(self, action: Action) -> None:
         assert self._current is not None

@@ -69,7 +69,14 @@ def gpu_count(devices: Path = Path("/dev")) -> int:
     return sum(1 for path in devices.glob("nvidia*") if path.name.removeprefix("nvidia").isdigit())
 
 
+def listening_socket(address: str, port: int) -> socket.socket:
+    """Listen; on "" for everybody, over IPv6 and IPv4 where the machine has both. Raises OSError."""
+    if not address and socket.has_dualstack_ipv6():
+        return socket.create_server((address, port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server((address, port))
+
+
 def free_port(address: str) -> int:
     """Return a TCP port that is free now."""
-    with socket.create_server((address, 0)) as server:
+    with listening_socket(address, 0) as server:
         return int(server.getsockname()[1])

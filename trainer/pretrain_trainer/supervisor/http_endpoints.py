@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from pretrain_trainer.supervisor.host import listening_socket
 from pretrain_trainer.supervisor.metrics import Snapshot, registry_of
 
 STALLED_SECONDS = 30.0
@@ -54,14 +55,16 @@ class Endpoints:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
                 """Keep probes out of the log."""
 
-        self._server = ThreadingHTTPServer((address, port), Handler)
+        self._server = ThreadingHTTPServer((address, port), Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listening_socket(address, port)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return self._server.server_port
+        return int(self._server.socket.getsockname()[1])
 
     def close(self) -> None:
         """Stop listening."""

@@ -17,6 +17,7 @@ from pretrain_trainer.errors import TrainerError
 from pretrain_trainer.supervisor.head import Head, completed_message
 from pretrain_trainer.supervisor.host import become_subreaper
 from pretrain_trainer.supervisor.http_endpoints import Endpoints
+from pretrain_trainer.supervisor.link import LinkServer, RemoteOffice
 from pretrain_trainer.supervisor.logs import LOGGER, LineWriter, SupervisorHandler
 from pretrain_trainer.supervisor.metrics import Snapshot
 from pretrain_trainer.supervisor.offices import HeadOffice
@@ -58,13 +59,27 @@ async def _run(settings: Settings, writer: LineWriter) -> tuple[int, Termination
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, supervisor.interrupt)
     endpoints = _listen(settings, lambda: supervisor.snapshot)
-    head = Head(settings, supervisor.incarnation)
     try:
-        exit_code = await supervisor.run(HeadOffice(head), head)
+        exit_code = await _supervise(settings, supervisor)
         return exit_code, supervisor.termination
+    except TrainerError as error:
+        LOGGER.error("%s", error)
+        return error.exit_code, TerminationMessage(outcome="Failed", reason=error.reason, message=str(error))
     finally:
         if endpoints is not None:
             endpoints.close()
+
+
+async def _supervise(settings: Settings, supervisor: Supervisor) -> int:
+    world = settings.world
+    if world.node_rank > 0:
+        return await supervisor.run(RemoteOffice(world, settings.storage, supervisor.wake), None)
+    head = Head(settings, supervisor.incarnation)
+    if world.num_nodes == 1:
+        return await supervisor.run(HeadOffice(head, None), head)
+    server = LinkServer(head, supervisor.wake)
+    await server.listen(world)
+    return await supervisor.run(HeadOffice(head, server), head)
 
 
 async def _stay_completed(settings: Settings) -> int:

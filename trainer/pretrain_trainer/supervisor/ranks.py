@@ -65,8 +65,7 @@ class RankGroup:
     @property
     def local(self) -> LocalRanks:
         """What `agent.decide` needs to know."""
-        stopping = self._plan.mode if self._plan else None
-        return LocalRanks(self._current.generation, self._current.coordinator, self.live, stopping)
+        return LocalRanks(self._current.generation, self._current.coordinator, self.live)
 
     @property
     def live(self) -> bool:
