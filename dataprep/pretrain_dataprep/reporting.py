@@ -1,0 +1,138 @@
+"""data/report.json: the funnel from the manifests and statistics of all units."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from pretrain_api.names import Component
+from pretrain_api.spec.data import Source
+from pretrain_api.wire import BlendSource, DataReport, RemovalReport, SourceReport, StageReport
+from pretrain_dataprep.cleaned import CleanedCorpus, CleanedUnit
+from pretrain_dataprep.cleaning.unit import read_statistics
+from pretrain_dataprep.context import StageContext
+from pretrain_dataprep.dedup.layout import CLUSTERS, REASONS, clusters_folder
+
+_SAMPLES = 3
+
+
+def data_report(
+    context: StageContext, corpus: CleanedCorpus, sources: list[BlendSource], epochs: dict[str, float | None], vocab_size: int
+) -> DataReport:
+    """Gather the report. It holds no times: like all data it is the same bytes every time."""
+    clusters = json.loads((clusters_folder(context) / CLUSTERS).read_bytes())
+    reports = []
+    for spec, blended in zip(context.data.sources, sources, strict=True):
+        units = [unit for unit in corpus.units if unit.source.name == spec.name]
+        reports.append(_source_report(spec, blended, units, clusters, epochs[spec.name]))
+    tokens = sum(source.train_tokens + source.validation_tokens for source in sources)
+    kept = sum(report.bytes_kept for report in reports)
+    return DataReport(
+        sources=reports,
+        stages=_stages(corpus, clusters, sources),
+        duplicate_clusters={
+            kind: {int(size): count for size, count in sizes.items()} for kind, sizes in clusters["clusterSizes"].items()
+        },
+        vocab_size=vocab_size,
+        settings=_settings(context, kept / tokens if tokens else None),
+    )
+
+
+def _settings(context: StageContext, bytes_a_token: float | None) -> dict[str, Any]:
+    data = context.data
+    settings: dict[str, Any] = {
+        "cleanPreset": data.clean.preset,
+        "shards": data.shards,
+        "bytesPerToken": None if bytes_a_token is None else round(bytes_a_token, 4),
+    }
+    if data.dedup.near is not None:
+        from pretrain_dataprep.dedup.bands import choose_bands
+
+        near = data.dedup.near
+        band_count, row_count = choose_bands(near.threshold, near.permutations)
+        settings |= {"minhashBands": band_count, "minhashRows": row_count, "minhashThreshold": near.threshold}
+    return settings
+
+
+def _source_report(
+    spec: Source, blended: BlendSource, units: list[CleanedUnit], clusters: dict[str, Any], epochs: float | None
+) -> SourceReport:
+    counts: Counter[str] = Counter()
+    redacted: Counter[str] = Counter()
+    histogram: Counter[int] = Counter()
+    bad_samples: list[str] = []
+    for unit in units:
+        counts.update(unit.manifest.counts)
+        redacted.update(unit.manifest.redacted)
+        statistics = read_statistics(unit.folder)
+        histogram.update({int(bucket): count for bucket, count in statistics["lengthHistogram"].items()})
+        bad_samples += statistics["badRecordSamples"]
+    return SourceReport(
+        name=spec.name,
+        uri=spec.uri,
+        license=spec.license,
+        language=spec.language,
+        files=_files(units),
+        documents_read=counts["documentsIn"],
+        bytes_read=counts["bytesIn"],
+        bad_records=counts["badRecords"],
+        bad_record_samples=bad_samples[:_SAMPLES],
+        removed=_removed_by_rules(units) + _removed_as_duplicates(spec, units, clusters),
+        redacted=dict(sorted(redacted.items())),
+        documents_kept=blended.train_documents + blended.validation_documents,
+        bytes_kept=counts["bytesKept"],
+        train_tokens=blended.train_tokens,
+        validation_tokens=blended.validation_tokens,
+        planned_epochs=epochs,
+        length_histogram={str(bucket): count for bucket, count in sorted(histogram.items())},
+    )
+
+
+def _files(units: list[CleanedUnit]) -> int:
+    """Count the files; the ranges that a large one is cut into may be in several units."""
+    return len({entry.path.rsplit("[", 1)[0] for unit in units for entry in unit.manifest.recipe.inputs})
+
+
+def _removed_by_rules(units: list[CleanedUnit]) -> list[RemovalReport]:
+    removed: Counter[str] = Counter()
+    samples: dict[str, list[str]] = {}
+    for unit in units:
+        removed.update(unit.manifest.removed)
+        for reason, some in read_statistics(unit.folder)["removedSamples"].items():
+            samples.setdefault(reason, []).extend(some)
+    return [
+        RemovalReport(stage=Component.CLEAN, reason=reason, documents=count, samples=samples.get(reason, [])[:_SAMPLES])
+        for reason, count in removed.most_common()
+    ]
+
+
+def _removed_as_duplicates(spec: Source, units: list[CleanedUnit], clusters: dict[str, Any]) -> list[RemovalReport]:
+    reports = []
+    for reason in REASONS:
+        count = sum(clusters["removedByUnit"][unit.name][reason] for unit in units)
+        if count:
+            samples = clusters["samples"].get(spec.name, {}).get(reason, [])
+            reports.append(RemovalReport(stage="dedup", reason=reason, documents=count, samples=samples))
+    return reports
+
+
+def _stages(corpus: CleanedCorpus, clusters: dict[str, Any], sources: list[BlendSource]) -> list[StageReport]:
+    counts: Counter[str] = Counter()
+    for unit in corpus.units:
+        counts.update(unit.manifest.counts)
+    duplicates = sum(sum(by_reason.values()) for by_reason in clusters["removedByUnit"].values())
+    documents = sum(source.train_documents + source.validation_documents for source in sources)
+    left = counts["documentsOut"] - duplicates
+    shards = len(corpus.units) // max(1, len(sources))
+    return [
+        StageReport(
+            name=Component.CLEAN,
+            items=shards,
+            documents_in=counts["documentsIn"],
+            documents_out=counts["documentsOut"],
+            bytes_in=counts["bytesIn"],
+        ),
+        StageReport(name="dedup", items=shards, documents_in=counts["documentsOut"], documents_out=left),
+        StageReport(name=Component.TOKENIZE, items=shards, documents_in=left, documents_out=documents),
+    ]
