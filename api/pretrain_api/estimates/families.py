@@ -1,0 +1,246 @@
+"""Model families: how their networks are composed. A new family is one more short function here."""
+
+from __future__ import annotations
+
+from pretrain_api.estimates.network import (
+    Attention,
+    Experts,
+    FeedForward,
+    LatentAttention,
+    Layers,
+    Network,
+)
+from pretrain_api.presets import Architecture
+
+T5_DECODER_SHARE = 114 / 512
+"""Targets for each input token of span corruption: 512 inputs with 15 % noise in spans of 3 give 114 targets
+(Raffel et al. 2020, section 3.1.4 and its released pre-processors)."""
+T5_DISTANCE_BUCKETS = 32
+
+
+def llama(  # noqa: PLR0913 (all of them are sizes)
+    hidden_size: int,
+    intermediate_size: int,
+    layers: int,
+    heads: int,
+    key_value_heads: int | None = None,
+    *,
+    vocab_size: int = 32_000,
+    head_dim: int | None = None,
+    tied: bool = False,
+    query_key_value_bias: bool = False,
+) -> Network:
+    """RMSNorm, SwiGLU, rotary positions, grouped queries (Touvron et al. 2023). Also Yi, InternLM-2, Baichuan-2,
+    DeepSeek LLM, and, with biases at the query, key and value projections, Qwen-1.5."""
+    attention = Attention(
+        heads, key_value_heads or heads, head_dim or hidden_size // heads, input_bias=query_key_value_bias
+    )
+    return Network(
+        family="llama",
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        layers=(Layers(layers, attention, FeedForward(intermediate_size)),),
+        tied=tied,
+        formula="2VH + H + L(2H(A+K)D + 3HI + 2H)" if not tied else "VH + H + L(2H(A+K)D + 3HI + 2H)",
+    )
+
+
+def from_architecture(architecture: Architecture, vocab_size: int | None = None) -> Network:
+    """Return the network of a job's model.
+
+    Args:
+        architecture: What `spec.model` resolves to.
+        vocab_size: Rows of the embedding where the architecture leaves them to the tokenizer.
+
+    Raises:
+        ValueError: Neither says the size of the vocabulary.
+    """
+    rows = architecture.vocab_size or vocab_size
+    if rows is None:
+        raise ValueError("the size of the vocabulary is not known")
+    return llama(
+        architecture.hidden_size,
+        architecture.intermediate_size,
+        architecture.num_hidden_layers,
+        architecture.num_attention_heads,
+        architecture.num_key_value_heads,
+        vocab_size=rows,
+        head_dim=architecture.head_dim,
+        tied=architecture.tie_word_embeddings,
+    )
+
+
+def gpt2(hidden_size: int, layers: int, heads: int, *, positions: int = 1024, vocab_size: int = 50_257) -> Network:
+    """LayerNorm, GELU, learned positions, biases, tied embeddings (Radford et al. 2019); GPT-3 and, with two unused
+    positions, OPT have the same parts."""
+    return Network(
+        family="gpt2",
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        layers=(Layers(layers, _biased(hidden_size, heads), FeedForward(4 * hidden_size, gated=False, bias=True)),),
+        norm_bias=True,
+        tied=True,
+        position_rows=positions,
+        formula="VH + TH + 2H + L(12H² + 13H)",
+    )
+
+
+def opt(hidden_size: int, layers: int, heads: int) -> Network:
+    """GPT-3's parts with ReLU, 2,048 positions and two rows of offset (Zhang et al. 2022)."""
+    return gpt2(hidden_size, layers, heads, positions=2048 + 2, vocab_size=50_272)
+
+
+def bloom(hidden_size: int, layers: int, heads: int, *, vocab_size: int = 250_880) -> Network:
+    """GPT-like with ALiBi instead of positions and a LayerNorm after the embedding (Scao et al. 2022)."""
+    return Network(
+        family="bloom",
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        layers=(Layers(layers, _biased(hidden_size, heads), FeedForward(4 * hidden_size, gated=False, bias=True)),),
+        norm_bias=True,
+        tied=True,
+        outer_norms=2,
+        formula="VH + 4H + L(12H² + 13H)",
+    )
+
+
+def bert(hidden_size: int, layers: int, heads: int, *, pretraining_heads: bool = True) -> Network:
+    """An encoder with learned positions, two segments and a pooler (Devlin et al. 2019).
+
+    Args:
+        hidden_size: Width.
+        layers: Number of layers.
+        heads: Attention heads.
+        pretraining_heads: Count what is trained and then thrown away: the masked-LM head (a matrix, its bias, a
+            LayerNorm, a bias for each token; the projection is tied) and the next-sentence head.
+    """
+    vocab_size = 30_522
+    pooler = hidden_size * hidden_size + hidden_size
+    masked_lm = hidden_size * hidden_size + hidden_size + 2 * hidden_size + vocab_size
+    next_sentence = 2 * hidden_size + 2
+    feed_forward = FeedForward(4 * hidden_size, gated=False, bias=True)
+    return Network(
+        family="bert",
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        layers=(Layers(layers, _biased(hidden_size, heads), feed_forward, stack="encoder"),),
+        norm_bias=True,
+        tied=True,
+        position_rows=512,
+        token_type_rows=2,
+        head_values=pooler + (masked_lm + next_sentence if pretraining_heads else 0),
+        formula="(V+T+2)H + 2H + L(12H² + 13H) + pooler (H²+H) + heads (H²+3H+V + 2H+2)",
+    )
+
+
+def t5(
+    hidden_size: int, intermediate_size: int, layers: int, heads: int, *, head_dim: int = 64, version: str = "1.0"
+) -> Network:
+    """Encoder and decoder of `layers` layers each, no biases, learned distances shared by all layers of a stack (Raffel
+    et al. 2020). Version 1.0: ReLU, tied embeddings; version 1.1: gated GELU, an output projection of its own."""
+    gated = version == "1.1"
+    attention = Attention(heads, heads, head_dim)
+    feed_forward = FeedForward(intermediate_size, gated=gated)
+    matrices = 3 if gated else 2
+    return Network(
+        family="t5",
+        vocab_size=32_128,
+        hidden_size=hidden_size,
+        layers=(
+            Layers(layers, attention, feed_forward, stack="encoder"),
+            Layers(layers, attention, feed_forward, norms=3, cross_attention=True),
+        ),
+        tied=not gated,
+        outer_norms=2,
+        relative_position_values=2 * T5_DISTANCE_BUCKETS * heads,
+        decoder_share=T5_DECODER_SHARE,
+        formula=f"{'2' if gated else ''}VH + 2H + 64A + L(12HAD + {2 * matrices}HI + 5H)",
+    )
+
+
+def mixtral(
+    hidden_size: int,
+    intermediate_size: int,
+    layers: int,
+    heads: int,
+    key_value_heads: int,
+    *,
+    vocab_size: int = 32_000,
+) -> Network:
+    """LLaMA with eight feed-forward networks a layer, two of which see a token (Jiang et al. 2024)."""
+    experts = Experts(8, 2, FeedForward(intermediate_size))
+    attention = Attention(heads, key_value_heads, hidden_size // heads)
+    return Network(
+        family="mixtral",
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        layers=(Layers(layers, attention, experts),),
+        formula="2VH + H + L(2H(A+K)D + E·3HI + EH + 2H)",
+    )
+
+
+def falcon(hidden_size: int, layers: int, heads: int, key_value_heads: int, *, norms: int = 2) -> Network:
+    """Attention and feed-forward side by side, no biases but LayerNorm's, tied embeddings (Almazrouei et al. 2023)."""
+    attention = Attention(heads, key_value_heads, hidden_size // heads)
+    return Network(
+        family="falcon",
+        vocab_size=65_024,
+        hidden_size=hidden_size,
+        layers=(Layers(layers, attention, FeedForward(4 * hidden_size, gated=False), norms=norms),),
+        norm_bias=True,
+        tied=True,
+        formula=f"VH + 2H + L(2H(A+K)D + 8H² + {2 * norms}H)",
+    )
+
+
+def gpt_neox(hidden_size: int, layers: int, heads: int, *, vocab_size: int = 50_304) -> Network:
+    """Attention and feed-forward side by side, biases, rotary positions, an output projection of its own (Black et al.
+    2022); Pythia, too."""
+    return Network(
+        family="gpt-neox",
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        layers=(Layers(layers, _biased(hidden_size, heads), FeedForward(4 * hidden_size, gated=False, bias=True)),),
+        norm_bias=True,
+        formula="2VH + 2H + L(12H² + 13H)",
+    )
+
+
+def glm_130b() -> Network:
+    """Gated GELU, biases, rotary positions, DeepNorm (Zeng et al. 2023); inner width 32,768 as in its configuration."""
+    hidden_size = 12_288
+    return Network(
+        family="glm",
+        vocab_size=150_528,
+        hidden_size=hidden_size,
+        layers=(Layers(70, _biased(hidden_size, 96), FeedForward(32_768, bias=True)),),
+        norm_bias=True,
+        formula="2VH + 2H + L(4H² + 3HI + 2I + 9H)",
+    )
+
+
+def deepseek_moe(
+    hidden_size: int,
+    layers: int,
+    attention: Attention | LatentAttention,
+    experts: Experts,
+    *,
+    dense_layers: int,
+    dense_intermediate_size: int,
+    vocab_size: int = 102_400,
+) -> Network:
+    """Small routed experts beside shared ones, dense layers first (Dai et al. 2024)."""
+    return Network(
+        family="deepseek-moe",
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        layers=(
+            Layers(dense_layers, attention, FeedForward(dense_intermediate_size)),
+            Layers(layers - dense_layers, attention, experts),
+        ),
+        formula="2VH + H + dense layers + layers with shared and routed experts",
+    )
+
+
+def _biased(hidden_size: int, heads: int) -> Attention:
+    return Attention(heads, heads, hidden_size // heads, input_bias=True, output_bias=True)

@@ -1,0 +1,78 @@
+"""The memory estimate against what the trainer's network really keeps for its backward pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from pretrain_api.estimates.activations import (
+    CHUNK_BYTES,
+    TRAINER_KERNELS,
+    Microbatch,
+    ends_bytes,
+    layer_bytes,
+    logits_bytes,
+)
+from pretrain_api.estimates.families import from_architecture
+from pretrain_api.estimates.flops import Recompute
+from pretrain_api.presets import Architecture
+
+torch = pytest.importorskip("torch")
+
+ARCHITECTURE = Architecture(
+    hidden_size=128,
+    intermediate_size=352,
+    num_hidden_layers=6,
+    num_attention_heads=8,
+    num_key_value_heads=4,
+    head_dim=16,
+    vocab_size=512,
+)
+SEQUENCES, LENGTH = 2, 256
+
+
+def kept_bytes(dtype: str, recompute: Recompute) -> int:
+    """Bytes of the distinct storages that autograd saves in a forward pass, parameters and constants aside."""
+    from pretrain_api.spec.model import Model
+    from pretrain_trainer.models.families import build_model, initialize
+
+    torch.manual_seed(0)
+    fields = {name: getattr(ARCHITECTURE, name) for name in ARCHITECTURE.__dataclass_fields__}
+    model = build_model(Model(**fields), 512, LENGTH, recompute)
+    initialize(model, 1)
+    model = model.to(getattr(torch, dtype)).train()
+    tokens = torch.randint(0, 512, (SEQUENCES, LENGTH))
+    model(tokens, tokens)  # tables of positions are made here
+    ours = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    ours.add(tokens.untyped_storage().data_ptr())
+    saved: dict[int, int] = {}
+    alive = []
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        is_constant = tensor.shape[0] == LENGTH and tensor.ndim == 2 and tensor.shape[1] == ARCHITECTURE.head_dim
+        if storage.data_ptr() not in ours and not is_constant:
+            saved[storage.data_ptr()] = storage.nbytes()
+            alive.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = model(tokens, tokens)
+    assert loss.isfinite()
+    return sum(saved.values())
+
+
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+@pytest.mark.parametrize(("dtype", "value_bytes"), [("bfloat16", 2), ("float32", 4)])
+def test_kept_bytes(dtype: str, value_bytes: int, recompute: Recompute) -> None:
+    network = from_architecture(ARCHITECTURE)
+    batch = Microbatch(LENGTH, SEQUENCES, value_bytes)
+    layers = sum(
+        group.count * layer_bytes(network, group, batch, TRAINER_KERNELS, recompute) for group in network.layers
+    )
+    # What is there while the loss is computed, but gone when the forward pass ends: the chunk's logits, the FP32 copy
+    # of the projection's gradient, the projection's input.
+    loss = logits_bytes(network, batch, TRAINER_KERNELS) - CHUNK_BYTES
+    loss -= value_bytes * batch.tokens * network.hidden_size
+    loss -= 4 * network.embedding_size if value_bytes == 2 else 0
+    expected = layers + ends_bytes(network, batch, TRAINER_KERNELS) + loss
+    assert kept_bytes(dtype, recompute) == pytest.approx(expected, rel=0.005)
