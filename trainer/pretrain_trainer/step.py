@@ -68,7 +68,7 @@ class StepRunner:
         self._losses, self._report, self._step = [], None, position.step + 1
         for micro_batch in range(accumulation):
             inputs, targets = self._micro_batch(position.sequences, micro_batch, skips)
-            self._losses.append(self._engine.backward(inputs, targets))
+            self._losses.append(self._engine.backward(inputs, targets, last=micro_batch == accumulation - 1))
             self._engine.step()
             self._beat()
         if self._report is None:  # DeepSpeed found the gradients not finite and never came to the update

@@ -63,8 +63,16 @@ class TrainingEngine:
         """Set what is asked before weights change."""
         self.optimizer.guard = guard
 
-    def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Add a micro-batch's gradients; return its mean loss, FP32, on the device."""
+    def backward(self, inputs: Tensor, targets: Tensor, last: bool) -> Tensor:
+        """Add a micro-batch's gradients; return its mean loss, FP32, on the device.
+
+        Args:
+            inputs: Token ids, int64[batch, length].
+            targets: Tokens to predict, of the same shape.
+            last: Whether it is the batch's last micro-batch. (DeepSpeed's own counter of micro-batches runs over the whole
+                life of the process, and is out of step when the accumulation changes after a restart.)
+        """
+        self.deepspeed.set_gradient_accumulation_boundary(last)
         loss: Tensor = self.deepspeed(inputs, targets)
         self.deepspeed.backward(loss)
         return loss.detach()
