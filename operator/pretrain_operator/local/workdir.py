@@ -178,6 +178,7 @@ class Workdir:
             layout.model,
             layout.report,
             layout.logs,
+            self.root / "supervisor.json",
             self.root / MARKER_NAME,
         ]
 

@@ -1,0 +1,1 @@
+"""What `pretrain run` shows: live on a terminal, plain lines elsewhere, JSON for machines."""
