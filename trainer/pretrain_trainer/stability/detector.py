@@ -108,6 +108,7 @@ class SpikeDetector:
         if judgement.flagged:
             self.clean_streak = 0
             self._flagged_streak += 1
+            self._recent.append((step, loss if math.isfinite(loss) else math.inf))
         else:
             self._accept(step, loss, gradient_norm)
         return judgement
@@ -115,7 +116,7 @@ class SpikeDetector:
     def _judge(self, step: int, loss: float, gradient_norm: float | None) -> Judgement:
         baseline = self.losses.baseline()
         if not (math.isfinite(loss) and math.isfinite(gradient_norm or 0.0)):
-            return Judgement(True, Reason.NON_FINITE, baseline, math.inf, step)
+            return Judgement(True, Reason.NON_FINITE, baseline, math.inf, self._onset(step, baseline))
         if self.accepted_steps < self.settings.warmup_steps or len(self.losses.values) < BASELINE_READINGS:
             return Judgement(False, "", baseline, 0.0, step)
         loss_deviation = self.losses.deviation(loss)
@@ -134,7 +135,7 @@ class SpikeDetector:
         return rise / self.norms.spread() if rise > LEAST_NORM_RISE else 0.0
 
     def _onset(self, step: int, baseline: float) -> int:
-        """Return the first of the steps before `step`, without a gap, whose loss was already on its way up."""
+        """Return the first of the steps up to `step`, without a gap, whose loss was flagged or already on its way up."""
         limit = baseline + ONSET_DEVIATIONS * self.losses.spread()
         onset = step
         for earlier, loss in reversed(self._recent):
@@ -171,7 +172,7 @@ class SpikeDetector:
             "flaggedStreak": self._flagged_streak,
             "losses": list(self.losses.values),
             "logNorms": list(self.norms.values),
-            "recent": [list(reading) for reading in self._recent],
+            "recent": [[step, loss if math.isfinite(loss) else None] for step, loss in self._recent],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -183,7 +184,7 @@ class SpikeDetector:
             signal.values.clear()
             signal.values.extend(state.get(key, []))
         self._recent.clear()
-        self._recent.extend((int(step), float(loss)) for step, loss in state.get("recent", []))
+        self._recent.extend((step, math.inf if loss is None else loss) for step, loss in state.get("recent", []))
 
 
 def _log(gradient_norm: float) -> float:
