@@ -89,7 +89,7 @@ def _run_in(workdir: Workdir, job: PretrainJob, options: RunOptions, resolve_com
         until = next((stage for stage in preparation_stages(job) if stage == options.until), None)
         engine = LocalEngine(beginning, workdir, display.show, until, resolve_command)
         status = asyncio.run(_drive(engine, signals))
-    return _conclude(workdir, status, options, signals.first)
+    return _conclude(workdir, job.metadata.name, status, options, signals.first)
 
 
 def _is_complete(beginning: Beginning) -> bool:
@@ -143,11 +143,15 @@ def _introduce(display: Display, workdir: Workdir, beginning: Beginning) -> None
 
 
 def _conclude(
-    workdir: Workdir, status: PretrainJobStatus, options: RunOptions, interrupted_by: signal.Signals | None
+    workdir: Workdir,
+    name: str,
+    status: PretrainJobStatus,
+    options: RunOptions,
+    interrupted_by: signal.Signals | None,
 ) -> int:
     if status.phase is Phase.COMPLETED:
         if options.output == "text":
-            print(f"{workdir.root.name} is complete")
+            print(f"{name} is complete")
             print("\n".join(completed_lines(status, workdir.layout)))
         return EXIT_COMPLETED
     if interrupted_by is not None and status.phase is not Phase.FAILED:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Self, TextIO
 
-from pretrain_api.names import StageState
+from pretrain_api.names import Phase, StageState
 from pretrain_api.status import PreparationStage, PretrainJobStatus, TrainingStatus
 from pretrain_cli.display.tracker import Tracker, stages_of
 from pretrain_cli.display.words import count, duration, loss
@@ -65,6 +65,8 @@ class QuietDisplay:
 
 def progress_line(status: PretrainJobStatus, tracker: Tracker) -> str:
     """Return where the job is, in a line; "" if there is nothing to say yet."""
+    if status.phase in (Phase.COMPLETED, Phase.FAILED, Phase.SUSPENDED):
+        return ""
     running = next((stage for stage in stages_of(status) if stage.state is StageState.RUNNING), None)
     if running is not None:
         return stage_line(running, tracker)

@@ -179,6 +179,7 @@ class Workdir:
             layout.report,
             layout.logs,
             self.root / "supervisor.json",
+            self.root / "timings",
             self.root / MARKER_NAME,
         ]
 

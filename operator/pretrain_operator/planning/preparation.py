@@ -169,7 +169,7 @@ def _summary(shown: list[PreparationStage], before: DataPreparation | None, obse
     seen = observed.stages.get(Component.BLEND)
     counts = _counts(seen.items) if seen is not None else {}
     kept = before or DataPreparation()
-    summary.documents = counts.get("documents", kept.documents)
-    summary.tokens = counts.get("tokens", kept.tokens)
+    summary.documents = counts.get("documentsOut", kept.documents)
+    summary.tokens = counts.get("trainTokens", kept.tokens)
     summary.validation_tokens = counts.get("validationTokens", kept.validation_tokens)
     return summary

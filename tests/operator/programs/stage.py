@@ -85,7 +85,11 @@ def main():
     if stage == "blend":
         write_blend(folder / "blend.json")
     (folder / f"{item}.txt").write_text("done\n")
-    say("Completed", "Completed", counts={"documentsIn": 10, "documentsOut": 8, "tokens": 1000, "removed.too-short": 2})
+    say(
+        "Completed",
+        "Completed",
+        counts={"documentsIn": 10, "documentsOut": 8, "trainTokens": 1000, "removed.too-short": 2},
+    )
     note(storage, item, "end")
 
 
