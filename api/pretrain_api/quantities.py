@@ -6,6 +6,7 @@ billions instead of G: the field counts tokens in billions).
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 from typing import Annotated, Any
@@ -54,22 +55,27 @@ def parse_tokens(value: object) -> int:
         value = int(value)
     tokens = value if isinstance(value, int) else _parse_text(value)
     if not 0 <= tokens <= MAX_TOKENS:
-        raise ValueError(f"{value} is out of range; tokens are counted from 0 to {MAX_TOKENS}")
+        raise ValueError(
+            f"{_shown(value) if isinstance(value, str) else value} is out of range; tokens are counted from 0 to {MAX_TOKENS}"
+        )
     return tokens
 
 
 def _shown(value: object) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, "this") if isinstance(value, bool | None) else "this"
+    if isinstance(value, str):
+        cut = value if len(value) <= 40 else f"{value[:39]}…"
+        return f"'{cut}'" if cut.isprintable() else json.dumps(cut)
+    return json.dumps(value) if isinstance(value, bool | None) else "this"
 
 
 def _parse_text(text: str) -> int:
     match = _TOKEN_QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text[:40]}' is not a number of tokens; {_did_you_mean(text)}{_ACCEPTED}")
+        raise ValueError(f"{_shown(text)} is not a number of tokens; {_did_you_mean(text)}{_ACCEPTED}")
     number, suffix = match.groups()
     tokens = Decimal(number) * _SUFFIXES[suffix or ""]
     if tokens != tokens.to_integral_value():
-        raise ValueError(f"'{text}' is not a whole number of tokens; {_ACCEPTED}")
+        raise ValueError(f"{_shown(text)} is not a whole number of tokens; {_ACCEPTED}")
     return int(tokens)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def load_documents(text: str) -> list[Document]:
             if node is not None:
                 documents.append(_document(node, len(documents)))
     except yaml.YAMLError as error:
-        documents.append(_broken(len(documents), *_syntax_problem(error)))
+        documents.append(_broken(len(documents), *_syntax_problem(error, text)))
     except RecursionError:
         documents.append(_broken(len(documents), "line 1, column 1", "nested too deeply; write a PretrainJob"))
     if not documents:
@@ -98,13 +99,15 @@ def _is_empty(node: yaml.Node | None) -> bool:
     return node is None or (isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None)
 
 
-def _syntax_problem(error: yaml.YAMLError) -> tuple[str, str]:
+def _syntax_problem(error: yaml.YAMLError, text: str) -> tuple[str, str]:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "line 1, column 1"
         return where, _syntax_message(error.problem or "this is not YAML", error.context or "")
     position = getattr(error, "position", 0)
-    return "line 1, column 1", f"character {position} may not stand in YAML; remove it"
+    before = text[:position]
+    where = f"line {before.count(chr(10)) + 1}, column {position - before.rfind(chr(10))}"
+    return where, f"the character {json.dumps(text[position : position + 1])} may not stand in YAML; remove it"
 
 
 def _syntax_message(problem: str, context: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from pretrain_api.problems import format_path, shown
 from pretrain_api.quantities import parse_tokens, suggest_tokens
 from pretrain_api.spec.base import PATTERN_MEANINGS
 from pretrain_api.validation.suggestions import closest, homes_of
+
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,8 @@ def _unquoted(value: Any, schema: Schema) -> str:
         return ""
     if value.lower() in ("true", "false"):
         return ", without quotes"
+    if schema["type"] == "number" and _NUMBER.fullmatch(value):
+        return f", without quotes: {value}"
     tokens = suggest_tokens(value)
     return f", without quotes and units: {parse_tokens(tokens)}" if tokens and schema["type"] == "integer" else ""
 

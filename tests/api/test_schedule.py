@@ -1,0 +1,129 @@
+"""Batch stages and learning rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pretrain_api.schedule import batch_schedule, learning_rate_at
+from pretrain_api.spec.training import LearningRate, Training
+
+
+def make_training(tokens: int, sequence_length: int, stages: list[tuple[int, int]]) -> Training:
+    return Training.model_validate(
+        {
+            "tokens": tokens,
+            "sequenceLength": sequence_length,
+            "batch": {"stages": [{"tokens": size, "from": start} for size, start in stages]},
+            "learningRate": {"peak": 1e-3},
+        }
+    )
+
+
+@st.composite
+def trainings(draw: st.DrawFn) -> Training:
+    sequence_length = draw(st.integers(8, 300))
+    total = draw(st.integers(1, 2_000_000))
+    starts = sorted(draw(st.lists(st.integers(1, 3_000_000), max_size=5, unique=True)))
+    sizes = draw(st.lists(st.integers(1, 500), min_size=len(starts) + 1, max_size=len(starts) + 1))
+    stages = [(size * sequence_length, start) for size, start in zip(sizes, [0, *starts], strict=True)]
+    return make_training(total, sequence_length, stages)
+
+
+@given(trainings())
+def test_stages_are_contiguous_and_start_where_they_should(training: Training) -> None:
+    schedule = batch_schedule(training)
+    step = sequence = 0
+    for span in schedule.spans:
+        assert (span.first_step, span.first_sequence) == (step, sequence)
+        assert span.num_steps > 0
+        start = training.batch.stages[span.index].from_
+        consumed = sequence * training.sequence_length
+        # The first step that begins at or after `from`: the step before began earlier.
+        assert consumed >= start
+        if span.first_step:
+            before = schedule.span_of_step(span.first_step - 1)
+            assert consumed - before.batch_tokens < start
+        step += span.num_steps
+        sequence += span.num_steps * span.batch_sequences
+    assert (schedule.total_steps, schedule.total_sequences) == (step, sequence)
+
+
+@given(trainings())
+def test_the_run_is_rounded_up_to_a_whole_batch(training: Training) -> None:
+    schedule = batch_schedule(training)
+    assert training.tokens <= schedule.total_tokens < training.tokens + schedule.spans[-1].batch_tokens
+
+
+@given(trainings(), st.data())
+def test_steps_and_sequences_are_inverse(training: Training, data: st.DataObject) -> None:
+    schedule = batch_schedule(training)
+    step = data.draw(st.integers(0, schedule.total_steps - 1))
+    first, end = schedule.sequences_after(step), schedule.sequences_after(step + 1)
+    assert end - first == schedule.span_of_step(step).batch_sequences
+    assert schedule.step_of_sequence(first) == step
+    assert schedule.step_of_sequence(end - 1) == step
+
+
+def test_gpt3_ramp() -> None:
+    # Brown et al. 2020, table 2.1 and appendix B: 32 K to 3.2 M tokens over the first 12 B tokens, 300 B in all.
+    training = make_training(300_000_000_000, 2048, [(32_768, 0), (1_048_576, 4_000_000_000), (3_276_800, 12 * 10**9)])
+    schedule = batch_schedule(training)
+    assert [span.batch_sequences for span in schedule.spans] == [16, 512, 1600]
+    assert [span.num_steps for span in schedule.spans] == [122_071, 7_630, 87_891]
+    assert schedule.total_steps == 217_592
+
+
+def test_a_batch_that_cuts_a_sequence_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of 100"):
+        batch_schedule(make_training(1000, 100, [(150, 0)]))
+
+
+def rate(**fields: Any) -> LearningRate:
+    return LearningRate.model_validate({"peak": 1.0, "floor": 0.1, **fields})
+
+
+@st.composite
+def rates(draw: st.DrawFn) -> tuple[LearningRate, int]:
+    total = draw(st.integers(2, 10**9))
+    warmup = draw(st.integers(0, total - 1))
+    shape = draw(st.sampled_from(["cosine", "linear", "constant"]))
+    return rate(warmupTokens=warmup, decay=shape, floor=draw(st.floats(0, 1))), total
+
+
+@settings(max_examples=300)
+@given(rates(), st.data())
+def test_learning_rate_falls_from_peak_to_floor(case: tuple[LearningRate, int], data: st.DataObject) -> None:
+    schedule, total = case
+    tokens = data.draw(st.integers(schedule.warmup_tokens, 2 * total))
+    value = learning_rate_at(schedule, tokens, total)
+    assert schedule.floor - 1e-12 <= value <= 1
+    assert learning_rate_at(schedule, tokens + 1, total) <= value + 1e-12
+
+
+@settings(max_examples=300)
+@given(rates(), st.data())
+def test_learning_rate_is_continuous(case: tuple[LearningRate, int], data: st.DataObject) -> None:
+    schedule, total = case
+    tokens = data.draw(st.integers(0, 2 * total))
+    step = abs(learning_rate_at(schedule, tokens + 1, total) - learning_rate_at(schedule, tokens, total))
+    # The steepest slopes: the warm-up's, and pi/2 of the decay's mean.
+    slopes = [2 / max(1, total - schedule.warmup_tokens), 1 / max(1, schedule.warmup_tokens)]
+    assert step <= max(slopes) + 1e-12
+
+
+def test_learning_rate_at_known_points() -> None:
+    cosine = rate(warmupTokens=100)
+    assert learning_rate_at(cosine, 0, 1100) == 0
+    assert learning_rate_at(cosine, 50, 1100) == 0.5
+    assert learning_rate_at(cosine, 100, 1100) == 1
+    assert learning_rate_at(cosine, 600, 1100) == pytest.approx(0.55)
+    assert learning_rate_at(cosine, 1100, 1100) == pytest.approx(0.1)
+    assert learning_rate_at(cosine, 5000, 1100) == pytest.approx(0.1)
+    linear = rate(warmupTokens=100, decay="linear", decayTokens=300)
+    assert learning_rate_at(linear, 200, 1100) == pytest.approx(0.55)
+    assert learning_rate_at(linear, 300, 1100) == pytest.approx(0.1)
+    assert learning_rate_at(rate(decay="constant"), 10**9, 1100) == 1
