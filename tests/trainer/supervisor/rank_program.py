@@ -4,6 +4,7 @@ What it "trains" is a counter: `checkpoint.json` in the storage has the step. PR
 starts it; REHEARSAL is a JSON object:
 
 - `steps`, `stepSeconds`, `checkpointEvery`;
+- `imports`: modules that a rank imports first;
 - `startSeconds`: how long a rank takes until it meets the others;
 - `faults`: `[{"rank", "step", "action", "times"}]`; actions: `exit N`, `signal N`, `hang`, `exit-without-result N`.
   A fault happens at that step, `times` times in the life of the storage (default 1, -1: always).
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import faulthandler
 import fcntl
+import importlib
 import json
 import os
 import signal
@@ -55,6 +57,8 @@ class Rehearsal:
 
     def run(self) -> None:
         """Train to the end."""
+        for name in self.plan.get("imports", []):
+            importlib.import_module(name)
         self.take_lock()
         time.sleep(self.plan.get("startSeconds", 0.0))
         self.meet()

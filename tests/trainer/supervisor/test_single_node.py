@@ -113,14 +113,18 @@ def test_remembers_the_budget_when_it_is_replaced(rehearsals: Rehearsals) -> Non
     write_job(rehearsals.job, max_restarts=1)
     rehearsals.plan |= {
         "steps": 100_000,
-        "faults": [{"rank": 0, "step": step, "action": "exit 70"} for step in (7, 50)],
+        "faults": [{"rank": 0, "step": 7, "action": "exit 70"}],
     }
     node = rehearsals.start()
-    wait_until(lambda: node.progress().get("restarts", {}).get("total") == 1, "a restart")
-    wait_until(lambda: '"total":1' in (rehearsals.storage / "supervisor.json").read_text(), "the record")
+    record = rehearsals.storage / "supervisor.json"
+    wait_until(lambda: '"generation":2,"running":true' in record.read_text(), "the record")
     node.process.kill()
     node.wait()
-    assert rehearsals.start().wait() == 70
+    again = rehearsals.start()
+    assert again.wait() == 70
+    assert again.termination()["reason"] == "RestartBudgetExhausted"
+    assert "the trainer of node 0 went away without a word" in again.termination()["message"]
+    assert {life["generation"] for life in rehearsals.lives()} == {"generation-1", "generation-2"}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter
 from typing import Any
@@ -18,7 +19,7 @@ from pretrain_trainer.supervisor.progress_tracker import ProgressTracker
 from pretrain_trainer.supervisor.record import load_record, save_record
 from pretrain_trainer.supervisor.settings import Settings
 from pretrain_trainer.supervisor.storage_writer import StorageWriter
-from pretrain_trainer.supervisor.verdict import Cause, GiveUp, RestartPolicy, cause_of
+from pretrain_trainer.supervisor.verdict import Cause, GiveUp, Kind, RestartPolicy, cause_of
 
 SAVE_RECORD_SECONDS = 30.0
 SETTLE_SECONDS = 5.0
@@ -50,7 +51,9 @@ class Head:
         self._settle_until: float | None = None
         self._restarted = self.record.generation > 0
         self._writer.submit(self._count_rollbacks)
-        self._writer.submit(save_record, settings.storage.root, self.record.model_copy(deep=True))
+        if self.record.running:
+            self._take_over(time.monotonic())
+        self._save(time.monotonic())
 
     def hear(self, now: float, report: NodeReport) -> bool:
         """Take note of a node's report; False if it has no say."""
@@ -103,6 +106,7 @@ class Head:
 
     def close(self) -> None:
         """Write what is still to be written."""
+        self.record.running = False
         self._save(time.monotonic())
         self._writer.close()
 
@@ -123,13 +127,22 @@ class Head:
         if directive.action is Action.RUN:
             LOGGER.info("generation %d starts on %d nodes", directive.generation, self._settings.world.num_nodes)
             self.record.generation = directive.generation
+            self.record.running = True
             self.tracker.begin()
             self._save(now)
         elif directive.action in {Action.COMPLETE, Action.FAIL}:
             self._settle_until = now + SETTLE_SECONDS
             self._save(now)
 
+    def _take_over(self, now: float) -> None:
+        """Our predecessor died while ranks ran: that counts as any other failure, else a container that is killed for
+        want of memory again and again would never use up its budget."""
+        message = "the trainer of node 0 went away without a word: killed, out of memory, or with its machine"
+        self._hosts[0] = socket.gethostname()
+        self._decide(now, Cause(Kind.NODE_LOST, Reason.NODE_LOST, message, 0), made_step=True)
+
     def _judge(self, now: float, ended: EndedGeneration) -> None:
+        self.record.running = False
         if ended.finished and self._storage.completed.exists():
             self.coordinator.complete()
             return
@@ -139,7 +152,10 @@ class Head:
         for failure in ended.failures:
             if failure.reason == Reason.HANG:
                 self._note(LedgerEvent.HANG, failure.message, node=self._hosts.get(failure.node_rank, ""))
-        verdict = self.policy.judge(cause, self.tracker.made_step, time.time())
+        self._decide(now, cause, self.tracker.made_step)
+
+    def _decide(self, now: float, cause: Cause, made_step: bool) -> None:
+        verdict = self.policy.judge(cause, made_step, time.time())
         self.record.counted_restarts = self.policy.counted
         if isinstance(verdict, GiveUp):
             self._give_up(verdict)

@@ -166,6 +166,15 @@ def become_session_of_its_own(rank: RankOrder, parent: int) -> None:
         os.dup2(descriptor, standard)
         os.close(descriptor)
     os.environ.update(rank.environment)
+    draw_new_seeds()
+
+
+def draw_new_seeds() -> None:
+    """Don't let ranks share the random state of the process they were forked from; `random` sees to itself."""
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.seed()
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()
 
 
 def import_all(names: tuple[str, ...]) -> bool:

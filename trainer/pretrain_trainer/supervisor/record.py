@@ -20,6 +20,8 @@ class Record(StatusModel):
     """The trainer's life so far."""
 
     generation: int = 0
+    running: bool = False
+    """Was that generation running when this was written? If the next supervisor reads so, it ended without a word."""
     first_started: float = Field(default_factory=time.time)
     """Seconds since the epoch."""
     restarts: Restarts = Field(default_factory=Restarts)
