@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pretrain_dataprep.cleaned import CleanedUnit
-from pretrain_dataprep.cleaning.unit_files import DOCUMENTS
+from pretrain_dataprep.cleaning.unit_layout import DOCUMENTS
 from pretrain_dataprep.errors import TemporaryError
 
 

@@ -12,22 +12,38 @@ from pretrain_api.wire import BlendSource, DataReport, RemovalReport, SourceRepo
 from pretrain_dataprep.cleaned import CleanedCorpus, CleanedUnit
 from pretrain_dataprep.cleaning.unit import read_statistics
 from pretrain_dataprep.context import StageContext
+from pretrain_dataprep.dedup.banding import choose_bands
 from pretrain_dataprep.dedup.layout import CLUSTERS, REASONS, clusters_folder
 
 _SAMPLES = 3
 
 
 def data_report(
-    context: StageContext, corpus: CleanedCorpus, sources: list[BlendSource], epochs: dict[str, float | None], vocab_size: int
+    context: StageContext,
+    corpus: CleanedCorpus,
+    sources: list[BlendSource],
+    bytes_kept: dict[str, int],
+    epochs: dict[str, float | None],
+    vocab_size: int,
 ) -> DataReport:
-    """Gather the report. It holds no times: like all data it is the same bytes every time."""
+    """Gather the report. It holds no times: like all data it is the same bytes every time.
+
+    Args:
+        context: The stage's context.
+        corpus: All cleaned units.
+        sources: The blend's sources, in the order of the job's.
+        bytes_kept: Bytes of text that were tokenized, by source.
+        epochs: Planned passes, by source.
+        vocab_size: Size of the vocabulary.
+    """
     clusters = json.loads((clusters_folder(context) / CLUSTERS).read_bytes())
     reports = []
     for spec, blended in zip(context.data.sources, sources, strict=True):
         units = [unit for unit in corpus.units if unit.source.name == spec.name]
-        reports.append(_source_report(spec, blended, units, clusters, epochs[spec.name]))
+        report = _source_report(spec, blended, units, clusters)
+        reports.append(report.model_copy(update={"bytes_kept": bytes_kept[spec.name], "planned_epochs": epochs[spec.name]}))
     tokens = sum(source.train_tokens + source.validation_tokens for source in sources)
-    kept = sum(report.bytes_kept for report in reports)
+    kept = sum(bytes_kept.values())
     return DataReport(
         sources=reports,
         stages=_stages(corpus, clusters, sources),
@@ -47,8 +63,6 @@ def _settings(context: StageContext, bytes_a_token: float | None) -> dict[str, A
         "bytesPerToken": None if bytes_a_token is None else round(bytes_a_token, 4),
     }
     if data.dedup.near is not None:
-        from pretrain_dataprep.dedup.bands import choose_bands
-
         near = data.dedup.near
         band_count, row_count = choose_bands(near.threshold, near.permutations)
         settings |= {"minhashBands": band_count, "minhashRows": row_count, "minhashThreshold": near.threshold}
@@ -56,7 +70,7 @@ def _settings(context: StageContext, bytes_a_token: float | None) -> dict[str, A
 
 
 def _source_report(
-    spec: Source, blended: BlendSource, units: list[CleanedUnit], clusters: dict[str, Any], epochs: float | None
+    spec: Source, blended: BlendSource, units: list[CleanedUnit], clusters: dict[str, Any]
 ) -> SourceReport:
     counts: Counter[str] = Counter()
     redacted: Counter[str] = Counter()
@@ -81,10 +95,8 @@ def _source_report(
         removed=_removed_by_rules(units) + _removed_as_duplicates(spec, units, clusters),
         redacted=dict(sorted(redacted.items())),
         documents_kept=blended.train_documents + blended.validation_documents,
-        bytes_kept=counts["bytesKept"],
         train_tokens=blended.train_tokens,
         validation_tokens=blended.validation_tokens,
-        planned_epochs=epochs,
         length_histogram={str(bucket): count for bucket, count in sorted(histogram.items())},
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pretrain_api.names import Component
 from pretrain_dataprep.cleaned import CleanedUnit
-from pretrain_dataprep.cleaning.unit_files import CONTENT_HASHES, CONTENT_ROWS
+from pretrain_dataprep.cleaning.unit_layout import CONTENT_HASHES, CONTENT_ROWS
 from pretrain_dataprep.context import StageContext
 from pretrain_dataprep.dedup.layout import clusters_folder, rows_name
 from pretrain_dataprep.errors import TemporaryError

@@ -9,7 +9,9 @@ import numpy as np
 import xxhash
 
 from pretrain_api.spec.data import Data, NearDeduplication, Normalize, Source
-from pretrain_dataprep.dedup import bands, minhash
+from pretrain_dataprep.dedup import minhash
+from pretrain_dataprep.dedup.band_keys import band_keys
+from pretrain_dataprep.dedup.banding import choose_bands
 from pretrain_dataprep.sources.interface import Document
 from pretrain_dataprep.text.batch import TextBatch
 from pretrain_dataprep.text.filters import Rule, judge, rules_for, wants_repetition
@@ -30,13 +32,13 @@ class Sketcher:
     @classmethod
     def of(cls, near: NearDeduplication) -> Sketcher:
         """Build one from the job's settings."""
-        band_count, row_count = bands.choose_bands(near.threshold, near.permutations)
+        band_count, row_count = choose_bands(near.threshold, near.permutations)
         return cls(near.ngram, band_count, row_count, minhash.permutations(near.permutations))
 
     def sketch(self, batch: TextBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return signatures (uint32), band keys (uint64), and which documents have words at all (bool)."""
         signatures, shingles = minhash.signatures(batch, self.ngram, self.parameters)
-        return signatures, bands.band_keys(signatures, self.bands, self.rows), shingles > 0
+        return signatures, band_keys(signatures, self.bands, self.rows), shingles > 0
 
 
 @dataclass

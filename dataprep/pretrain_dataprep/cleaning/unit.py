@@ -80,7 +80,7 @@ class CleanUnit:
 
     def _write(self, folder: Path, recipe: Recipe) -> Manifest:
         from pretrain_dataprep.cleaning.pipeline import Cleaner
-        from pretrain_dataprep.cleaning.unit_files import UnitWriter
+        from pretrain_dataprep.cleaning.unit_writer import UnitWriter
 
         data = self._context.data
         cleaner = Cleaner(data, self._spec, self._context.seed)

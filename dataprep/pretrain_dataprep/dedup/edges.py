@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pretrain_dataprep.cleaned import CleanedCorpus
-from pretrain_dataprep.cleaning.unit_files import BAND_KEYS, BAND_ROWS, CONTENT_HASHES, CONTENT_ROWS
+from pretrain_dataprep.cleaning.unit_layout import BAND_KEYS, BAND_ROWS, CONTENT_HASHES, CONTENT_ROWS
 
 
 def key_range(index: int, ranges: int) -> tuple[int, int]:

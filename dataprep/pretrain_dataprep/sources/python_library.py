@@ -1,4 +1,4 @@
-"""The text that comes with every Python: documentation topics, docstrings, sources, descriptions of packages.
+"""The text that comes with every Python: documentation topics, docstrings, sources, words of installed packages.
 
 Each kind has a function that lists its files (names and sizes, no text read) and one that reads the documents of one
 file. Nothing is imported to be read, save the table of topics, which is a dictionary and nothing else.
@@ -12,6 +12,7 @@ import os
 import re
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -140,33 +141,55 @@ def _clean(literal: str) -> str:
     return inspect.cleandoc(ast.literal_eval(literal))
 
 
-@cache
-def descriptions() -> dict[str, str]:
-    """Return `name-version` -> README of each installed package that has one, as it was published.
+@dataclass(frozen=True)
+class _Package:
+    description: str
+    licenses: dict[str, str]
+    """File name -> text."""
 
-    Of two with the same name and version it is the one that import finds. A package without readable metadata has none.
+
+@cache
+def _packages() -> dict[str, _Package]:
+    """Return `name-version` -> an installed package's own words.
+
+    Of two with the same name and version it is the one that import finds. A broken installation has none.
     """
-    found: dict[str, str] = {}
+    found: dict[str, _Package] = {}
     for distribution in metadata.distributions():
         try:
             headers = distribution.metadata.json
-        except (
-            OSError,
-            UnicodeDecodeError,
-            AttributeError,
-        ):  # a broken installation (no metadata: None in newer Pythons)
+            name, description = headers.get("name"), str(headers.get("description", "")).strip()
+            if isinstance(name, str) and name not in _SKIPPED_PACKAGES:
+                package = _Package(description, _license_texts(distribution))
+                found.setdefault(f"{name.lower()}-{headers.get('version')}", package)
+        except (OSError, UnicodeDecodeError, AttributeError):  # newer Pythons give None for metadata that isn't there
             continue
-        name, text = headers.get("name"), str(headers.get("description", "")).strip()
-        if isinstance(name, str) and text and name not in _SKIPPED_PACKAGES:
-            found.setdefault(f"{name.lower()}-{headers.get('version')}", text)
     return found
 
 
+def _license_texts(distribution: metadata.Distribution) -> dict[str, str]:
+    """Read the licences beside the metadata: in `licenses/` (PEP 639), or where older tools put them."""
+    texts = {file: distribution.read_text(f"licenses/{file}") or distribution.read_text(file) for file in distribution.metadata.get_all("License-File", [])}
+    return {file: text.strip() for file, text in texts.items() if text and text.strip()}
+
+
 def list_descriptions() -> dict[str, int]:
-    """Return name -> size in characters."""
-    return {name: len(text) for name, text in descriptions().items()}
+    """Return `name-version` of each installed package that describes itself -> size in characters."""
+    return {name: len(package.description) for name, package in _packages().items() if package.description}
 
 
 def read_description(name: str) -> Iterator[NamedText]:
-    """Yield the one document of a package."""
-    yield name, descriptions()[name]
+    """Yield the one document of a package: its README, as it was published."""
+    yield name, _packages()[name].description
+
+
+def list_licenses() -> dict[str, int]:
+    """Return `name-version` of each installed package that brings its licence -> size in characters."""
+    sizes = {name: sum(map(len, package.licenses.values())) for name, package in _packages().items()}
+    return {name: size for name, size in sizes.items() if size}
+
+
+def read_licenses(name: str) -> Iterator[NamedText]:
+    """Yield a package's licences, one document each: many packages have the same, or the same but for a line."""
+    for file, text in sorted(_packages()[name].licenses.items()):
+        yield f"{name}/{file}", text

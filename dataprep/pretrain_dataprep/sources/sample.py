@@ -37,6 +37,7 @@ class _Kind:
 KINDS: dict[str, _Kind] = {
     "descriptions": _Kind(library.list_descriptions, library.read_description),
     "docstrings": _Kind(library.list_docstrings, library.read_docstrings),
+    "licenses": _Kind(library.list_licenses, library.read_licenses),
     "sources": _Kind(library.list_sources, library.read_source),
     "topics": _Kind(library.list_topics, library.read_topic),
 }

@@ -46,7 +46,7 @@ def run(context: StageContext) -> dict[str, int]:
         phases=phases,
     )
     epochs = planned_epochs(sources, phases, int(training.tokens) if training else None)
-    report = data_report(context, corpus, sources, epochs, tokenizer.vocab_size)
+    report = data_report(context, corpus, sources, _bytes_kept(context, tokenized), epochs, tokenizer.vocab_size)
     write_json(layout.data_report, report.model_dump(mode="json", by_alias=True))
     write_json(layout.blend, blend.model_dump(mode="json", by_alias=True))
     _remove_stale_units(context)
@@ -78,6 +78,13 @@ def _sources(context: StageContext, tokenized: dict[str, Manifest]) -> list[Blen
     for (source, _), manifest in zip(context.units, tokenized.values(), strict=True):
         counts.setdefault(source.name, []).append(manifest.counts)
     return [blend_source(source.name, source.epochs, counts[source.name]) for source in context.data.sources]
+
+
+def _bytes_kept(context: StageContext, tokenized: dict[str, Manifest]) -> dict[str, int]:
+    kept = {source.name: 0 for source in context.data.sources}
+    for (source, _), manifest in zip(context.units, tokenized.values(), strict=True):
+        kept[source.name] += manifest.counts["bytesIn"]
+    return kept
 
 
 def _fingerprint(context: StageContext, tokenized: dict[str, Manifest]) -> str:

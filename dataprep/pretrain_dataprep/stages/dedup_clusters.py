@@ -13,7 +13,7 @@ from pretrain_api.resolve import content_hash
 from pretrain_dataprep import manifests
 from pretrain_dataprep.bookkeeping import write_timing
 from pretrain_dataprep.cleaned import CleanedCorpus, CleanedUnit, load_corpus
-from pretrain_dataprep.cleaning.unit_files import CHARACTERS, IDS, excerpt
+from pretrain_dataprep.cleaning.unit_layout import CHARACTERS, IDS, excerpt
 from pretrain_dataprep.context import StageContext
 from pretrain_dataprep.dedup.layout import (
     CLUSTERS,

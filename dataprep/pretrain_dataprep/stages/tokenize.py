@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import compute
 
 from pretrain_api.names import Component
 from pretrain_api.resolve import content_hash
@@ -101,7 +102,7 @@ def _write(context: StageContext, unit: CleanedUnit, recipe: Recipe, folder: Pat
     size = 0
     with write_pair(prefixes[0], dtype) as train, write_pair(prefixes[1], dtype) as held_back:
         for rows, texts in _batches(unit, kept_mask(context, unit)):
-            bytes_in = texts.nbytes
+            bytes_in = int(compute.binary_length(texts).to_numpy().sum())
             for row, tokens in zip(rows, tokenizer.encode(texts.to_pylist()), strict=True):
                 _writer_of(validation[row], train, held_back).add([*tokens, end])
             size += bytes_in

@@ -9,7 +9,7 @@ import numpy as np
 from pretrain_api.spec.data import Data
 from pretrain_dataprep.choice import fractions
 from pretrain_dataprep.cleaned import CleanedCorpus, CleanedUnit
-from pretrain_dataprep.cleaning.unit_files import CHARACTERS
+from pretrain_dataprep.cleaning.unit_layout import CHARACTERS
 from pretrain_dataprep.context import StageContext
 from pretrain_dataprep.documents import read_row_groups
 from pretrain_dataprep.surviving import content_hashes_by_row, kept_mask

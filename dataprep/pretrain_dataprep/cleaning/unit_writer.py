@@ -1,16 +1,4 @@
-"""The files of a cleaned unit: written batch by batch, read by the later stages.
-
-    documents.parquet     text, path, position, id of each kept document; a row group a batch
-    content-hashes.npy    uint64 (documents, 2), sorted; content-rows.npy: uint32, the row of each
-    band-keys.npy         uint64 (documents × bands,), sorted; band-rows.npy: uint32, the row of each
-    signatures.npy        uint32 (documents, permutations)
-    characters.npy        uint32 (documents,); ids.npy: uint64 (documents,)
-    bad-records.jsonl     {"location", "cause", "raw"} of what couldn't be read
-    removed.parquet       text, path, position, reason of removed documents (data.keepRemoved)
-    statistics.json       length histogram, samples
-
-Keys are sorted so that a range of them is a contiguous slice, found by binary search in the mapped file.
-"""
+"""Writes the files of a cleaned unit, batch by batch (`unit_layout` says what they are)."""
 
 from __future__ import annotations
 
@@ -26,21 +14,25 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pretrain_dataprep.cleaning.pipeline import CleanedBatch
+from pretrain_dataprep.cleaning.unit_layout import (
+    BAD_RECORDS,
+    BAND_KEYS,
+    BAND_ROWS,
+    CHARACTERS,
+    CONTENT_HASHES,
+    CONTENT_ROWS,
+    DOCUMENTS,
+    IDS,
+    REMOVED,
+    SIGNATURES,
+    STATISTICS,
+    excerpt,
+)
 from pretrain_dataprep.files import NpyWriter, json_bytes, write_array
 from pretrain_dataprep.sources.interface import BadRecord, Document
 from pretrain_dataprep.text.batch import TextBatch
 
-DOCUMENTS = "documents.parquet"
-REMOVED = "removed.parquet"
-CONTENT_HASHES, CONTENT_ROWS = "content-hashes.npy", "content-rows.npy"
-BAND_KEYS, BAND_ROWS = "band-keys.npy", "band-rows.npy"
-SIGNATURES = "signatures.npy"
-CHARACTERS, IDS = "characters.npy", "ids.npy"
-BAD_RECORDS = "bad-records.jsonl"
-STATISTICS = "statistics.json"
-
 _SAMPLES = 3
-_SAMPLE_CHARACTERS = 200
 _COMPRESSION_LEVEL = 1
 
 _DOCUMENT_SCHEMA = pa.schema(
@@ -60,13 +52,6 @@ def text_column(batch: TextBatch) -> pa.Array:
 def document_id(source: str, relative_path: str, position: int) -> int:
     """Return the 64-bit identity of a document: where it comes from, whatever the shards are."""
     return xxhash.xxh3_64_intdigest(f"{source}\0{relative_path}\0{position}".encode())
-
-
-def excerpt(location: str, text: str) -> str:
-    """Return the beginning of a document for a report, on one line."""
-    beginning = " ".join(text[: 2 * _SAMPLE_CHARACTERS].split())
-    cut = beginning[:_SAMPLE_CHARACTERS] + ("…" if len(beginning) > _SAMPLE_CHARACTERS else "")
-    return f"{location}: {cut}"
 
 
 class UnitWriter:
