@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pretrain_api.spec.training import Training
+from pretrain_trainer.engine.deepspeed_setup import deepspeed
 from pretrain_trainer.engine.optimizer import UpdateGuard, build_optimizer, parameter_groups
 from pretrain_trainer.engine.process_group import ProcessGroup
 from pretrain_trainer.models.families import count_parameters
@@ -33,7 +33,6 @@ class TrainingEngine:
         """
         self.group = group
         self.training = training
-        deepspeed = _import_deepspeed()
         self.optimizer = build_optimizer(training.optimizer, parameter_groups(model, training.optimizer.weight_decay))
         if _clips_itself(training):
             self.optimizer.clip_norm = training.gradient_clip
@@ -138,19 +137,6 @@ def deepspeed_config(training: Training, accumulation: int, num_parameters: int)
 def _clips_itself(training: Training) -> bool:
     """DeepSpeed doesn't tell the gradient norm of plain FP32 training, so the optimiser takes it."""
     return training.parallelism.zero == 0 and training.precision in ("fp32", "tf32")
-
-
-def _import_deepspeed() -> Any:
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    import deepspeed
-    from deepspeed.utils import logger
-
-    logger.setLevel(logging.ERROR)
-    if not torch.cuda.is_available():
-        # DeepSpeed would compile a shared-memory all-reduce at first use, with a compiler that pods and laptops may lack;
-        # training never calls it (it serves tensor-parallel inference). Without this table it isn't looked for either.
-        deepspeed.ops.__compatible_ops__ = {}
-    return deepspeed
 
 
 def as_tensors(arrays: Sequence[Any], device: torch.device) -> list[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -99,7 +100,9 @@ class Decoder(nn.Module):
         super().__init__()
         rotary = RotaryEmbedding(config.head_dim, config.rope_theta)
         self.recompute_layers = recompute == "full"
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        # From a tensor, as its own initialisation would import torch.compile's machinery on the meta device: 5 s.
+        embedding = torch.empty(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding.from_pretrained(embedding, freeze=False)
         self.layers = nn.ModuleList(
             DecoderLayer(config, rotary, recompute == "selective") for _ in range(config.num_hidden_layers)
         )
