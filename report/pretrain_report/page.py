@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pretrain_report import formats
-from pretrain_report.facts.data import duplicate_summary, funnel, redacted
+from pretrain_report.facts.data import duplicate_summary, funnel, redacted, stage_rows
 from pretrain_report.facts.events import MAX_EVENTS_SHOWN, event_rows, rollback_rows
 from pretrain_report.facts.missing import missing_parts
-from pretrain_report.facts.outcome import key_figures, outcome, start_and_end
+from pretrain_report.facts.outcome import key_figures, outcome, start_and_end, trains
 from pretrain_report.plots import PLOTS, THEMED, draw_clusters, draw_lengths, draw_loss, to_svg
 from pretrain_report.series import READ_OUT
 from pretrain_report.storage import Records
@@ -48,6 +48,7 @@ def _context(records: Records) -> dict[str, Any]:
         "name": records.name,
         "namespace": records.job.get("metadata", {}).get("namespace") or "",
         "outcome": outcome(records),
+        "trains": trains(records) or records.metrics is not None,
         "started": formats.moment(start) if start else "",
         "ended": formats.moment(end) if end and end != start else "",
         "figures": key_figures(records),
@@ -58,9 +59,10 @@ def _context(records: Records) -> dict[str, Any]:
         "rollbacks": rollback_rows(records),
         "samples": [_sample(sample) for sample in records.samples],
         "data": _data(records),
+        "stages": stage_rows(records),
         "events": event_rows(records),
         "events_left_out": max(0, len(records.ledger) - MAX_EVENTS_SHOWN),
-        "configuration": _yaml(records.job),
+        "configuration": _yaml(_without_nulls(records.job)),
         "environment": _environment(records),
     }
 
@@ -138,12 +140,19 @@ def _data(records: Records) -> dict[str, Any] | None:
         "plots": plots,
         "duplicates": duplicate_summary(report),
         "redacted": redacted(report),
-        "settings": {name: _plain(value) for name, value in report.settings.items()},
+        "settings": {name: _plain(value) for name, value in report.settings.items() if value is not None},
     }
 
 
 def _plain(value: Any) -> str:
     return str(value) if isinstance(value, (str, int, float, bool)) else json.dumps(value, ensure_ascii=False)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out what isn't set: a list of nulls tells nobody anything."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def _yaml(value: Any) -> str:

@@ -116,9 +116,8 @@ def data_report() -> dict[str, Any]:
                 "documentsIn": 11350,
                 "documentsOut": 9800,
                 "bytesIn": 21_000_000,
-                "seconds": 9.2,
             },
-            {"name": "tokenize", "items": 8, "documentsIn": 8700, "documentsOut": 8700, "seconds": 6.1},
+            {"name": "tokenize", "items": 8, "documentsIn": 8700, "documentsOut": 8700},
         ],
         "duplicateClusters": {
             "exact": {"2": 170, "3": 21, "7": 1},

@@ -257,6 +257,13 @@ def test_a_job_that_only_prepares_data(storage: Any, open_report: Any) -> None:
     assert "Data prepared" in opened.page.locator(".banner").inner_text()
     assert "8,643" in opened.page.locator(".figures").inner_text()
     assert drawn(opened).keys() == {"plot-lengths", "plot-clusters"}
+    assert opened.page.locator("#training, #samples").count() == 0
+    assert opened.page.locator("#data tr", has_text="tokenize").inner_text().split() == [
+        "tokenize",
+        "8",
+        "8,700",
+        "8,700",
+    ]
 
 
 def test_an_empty_storage(storage: Any, open_report: Any) -> None:

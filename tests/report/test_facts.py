@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pretrain_api.wire import DataReport
-from pretrain_report.facts.data import duplicate_summary, funnel
+from pretrain_report.facts.data import duplicate_summary, funnel, stage_rows
 from pretrain_report.facts.events import event_rows, rollback_rows
 from pretrain_report.facts.missing import missing_parts
 from pretrain_report.facts.outcome import key_figures, outcome
@@ -94,6 +94,27 @@ def test_the_funnel_of_nothing_is_empty() -> None:
 def test_duplicates_are_summed() -> None:
     report = DataReport(sources=[], duplicate_clusters={"near": {2: 10, 5: 2}, "exact": {}})
     assert duplicate_summary(report) == [("near", 12, 18, 5)]
+
+
+def test_stages_have_state_and_time_where_the_status_is_known(finished: Any) -> None:
+    assert [(row.name, row.state) for row in stage_rows(records_of(finished))] == [("clean", ""), ("tokenize", "")]
+    times = {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:30Z"}
+    stages = [
+        {
+            "name": "clean",
+            "state": "Succeeded",
+            "completed": 8,
+            "total": 8,
+            "documentsIn": 5,
+            "documentsOut": 4,
+            **times,
+        },
+        {"name": "dedup-pairs", "state": "Failed", "completed": 1, "total": 8, "message": "disk full"},
+    ]
+    finished.layout.status.write_text(json.dumps({"phase": "Failed", "dataPreparation": {"stages": stages}}))
+    clean, pairs = stage_rows(records_of(finished))
+    assert (clean.items, clean.seconds, clean.documents_out) == ("8 of 8", 90.0, 4)
+    assert (pairs.state, pairs.seconds, pairs.message) == ("Failed", None, "disk full")
 
 
 def test_rollbacks_come_with_their_verdict(finished: Any) -> None:

@@ -169,7 +169,8 @@ def _packages() -> dict[str, _Package]:
 
 def _license_texts(distribution: metadata.Distribution) -> dict[str, str]:
     """Read the licences beside the metadata: in `licenses/` (PEP 639), or where older tools put them."""
-    texts = {file: distribution.read_text(f"licenses/{file}") or distribution.read_text(file) for file in distribution.metadata.get_all("License-File", [])}
+    files = distribution.metadata.get_all("License-File", [])
+    texts = {file: distribution.read_text(f"licenses/{file}") or distribution.read_text(file) for file in files}
     return {file: text.strip() for file, text in texts.items() if text and text.strip()}
 
 

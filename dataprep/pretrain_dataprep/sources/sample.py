@@ -1,6 +1,6 @@
 """`sample://python`: the built-in source for first tries and tests; real text that every machine with Python has.
 
-    sample://python                                        all there is: 12 MB and more
+    sample://python                                        all there is: 13 MB and more
     sample://python?megabytes=10                           about that much, a mixture of everything
     sample://python?kinds=topics,descriptions              some kinds only
     sample://python?corruption=wrong-codec&seed=1          the same text gone bad (see `corruption`)

@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from pretrain_api.wire import DataReport, SourceReport
+from pretrain_report import formats
+from pretrain_report.storage import Records
 
 BAD_RECORD = "unreadable record"
 
@@ -78,3 +80,42 @@ def redacted(report: DataReport) -> dict[str, int]:
         for kind, count in source.redacted.items():
             total[kind] += count
     return dict(sorted(total.items()))
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """A stage of the preparation."""
+
+    name: str
+    items: str
+    documents_in: int | None
+    documents_out: int | None
+    state: str = ""
+    """Empty where only data/report.json is known, which holds no times either."""
+    seconds: float | None = None
+    message: str = ""
+
+
+def stage_rows(records: Records) -> list[StageRow]:
+    """Return the stages as status.json has them, otherwise as data/report.json does."""
+    preparation = records.status.data_preparation if records.status else None
+    if preparation and preparation.stages:
+        return [
+            StageRow(
+                name=stage.name,
+                items=f"{stage.completed:,} of {stage.total:,}",
+                documents_in=stage.documents_in,
+                documents_out=stage.documents_out,
+                state=stage.state,
+                seconds=_seconds_between(stage.started_at, stage.finished_at),
+                message=stage.message or "",
+            )
+            for stage in preparation.stages
+        ]
+    stages = records.data_report.stages if records.data_report else []
+    return [StageRow(one.name, formats.count(one.items), one.documents_in, one.documents_out) for one in stages]
+
+
+def _seconds_between(start: str | None, end: str | None) -> float | None:
+    first, last = formats.parse_time(start), formats.parse_time(end)
+    return (last - first).total_seconds() if first and last else None

@@ -54,13 +54,15 @@ THEMED = Palette(*(f"#0{index}0{index}0{index}" for index in range(1, 9)))
 _VARIABLES = {getattr(THEMED, one.name): f"var(--{one.name})" for one in fields(Palette)}
 
 
-def new_figure(width: int, height: int, palette: Palette) -> tuple[Figure, Axes]:
-    """Return an empty figure of the given size in pixels with one plot in the house style."""
+def new_figure(width: int, height: int, palette: Palette, heading: str = "") -> tuple[Figure, Axes]:
+    """Return an empty figure of the given size in pixels with one plot in the house style, and a heading if given."""
     with mpl.rc_context({"font.size": _FONT_SIZE, "font.family": "DejaVu Sans"}):
         figure = Figure(figsize=(width / _DOTS_PER_INCH, height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH)
-        left, right, top, bottom = 52, 12, 22, 26
+        left, right, top, bottom = 52, 12, 52 if heading else 22, 26
         box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
         axes = figure.add_axes(box)
+        # A heading is text, never mathematics between dollar signs.
+        figure.text(14 / width, 1 - 22 / height, heading, color=palette.text, fontsize=14, parse_math=False)
     figure.patch.set_facecolor(palette.background if palette is LIGHT else "none")
     axes.patch.set_facecolor("none")
     for side in ("top", "right", "left"):

@@ -22,11 +22,15 @@ SMOOTHING_SHARE = 0.01
 def draw_loss(records: Records, palette: Palette, width: int = 960, height: int = 340, legend: bool = False) -> Figure:
     """Draw training loss (every step and smoothed), validation loss, what was taken back, and batch stages.
 
+    `legend` adds a heading and a key, which a page has beside the plot.
+
     Raises:
         ValueError: there are no metrics.
     """
     metrics = _metrics(records)
-    figure, axes = new_figure(width, height, palette)
+    figure, axes = new_figure(
+        width, height, palette, heading=f"{records.name}: loss by step, nats a token" if legend else ""
+    )
     loss = metrics.series["loss"]
     for trajectory in records.discarded:
         _line(axes, trajectory.loss.points(), palette.discarded, 1.2, f"discarded-{trajectory.rollback}")

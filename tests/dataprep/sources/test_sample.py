@@ -53,6 +53,8 @@ def test_documents_are_duplicated_as_in_real_corpora(everything: dict[str, str])
     # The stubs of the multi-byte codecs differ in a few words only: near-duplicates.
     stubs = [set(everything[f"sources/encodings/{name}.py"].split()) for name in ("big5", "cp949")]
     assert 0.7 < len(stubs[0] & stubs[1]) / len(stubs[0] | stubs[1]) < 1
+    licenses = Counter(text for identifier, text in everything.items() if identifier.startswith("licenses/"))
+    assert licenses.most_common(1)[0][1] >= 3, "several packages bring the same licence"
 
 
 def test_listing_and_reading_are_fast() -> None:
