@@ -24,6 +24,10 @@ class CommandEntry:
 COMMANDS = {
     "run": CommandEntry("pretrain_cli.commands.run", "run", "Run a job on this machine, or go on with it."),
     "validate": CommandEntry("pretrain_cli.commands.validate", "validate", "Say everything that is wrong with jobs."),
+    "estimate": CommandEntry(
+        "pretrain_cli.commands.estimate", "estimate", "Estimate parameters, FLOPs, time, memory and cost of a job."
+    ),
+    "presets": CommandEntry("pretrain_cli.commands.presets", "presets", "List published models and their settings."),
     "report": CommandEntry("pretrain_cli.commands.report", "report", "Write the report of a run again."),
     "sample-corpus": CommandEntry(
         "pretrain_cli.commands.sample_corpus", "sample_corpus", "Write real text to try things with."

@@ -130,6 +130,7 @@ def _checkpointing(estimate: Estimate) -> dict[str, Any]:
     checkpointing = estimate.checkpointing
     return {
         "checkpointIntervalSeconds": checkpointing.interval_seconds,
+        "checkpointIntervalSecondsByYoung": checkpointing.young_interval_seconds,
         "checkpointIntervalSecondsByDaly": checkpointing.daly_interval_seconds,
         "goodput": checkpointing.goodput,
         "checkpointBytes": round(checkpointing.checkpoint_bytes),

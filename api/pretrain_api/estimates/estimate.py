@@ -53,13 +53,14 @@ class Checkpointing:
 
     rate: FailureRate
     interval_seconds: float
-    """Young's."""
+    """Young's, or the time a checkpoint takes to write where that is longer."""
+    young_interval_seconds: float
     daly_interval_seconds: float
     goodput: float
-    """At Young's interval."""
+    """At `interval_seconds`."""
     checkpoint_bytes: float
     write_seconds: float
-    """Until a checkpoint is on storage; no interval can be shorter."""
+    """Until a checkpoint is on storage."""
 
 
 @dataclass(frozen=True)
@@ -207,14 +208,18 @@ def _checkpointing(plan: Plan, numbers: Numbers, chosen: LayoutEstimate) -> Chec
     if save_seconds is None:
         save_seconds = (chosen.memory.weights + chosen.memory.optimizer) / HOST_COPY_BYTES_PER_SECOND
     rate = FailureRate(mean, save_seconds, plan.restart_seconds)
-    interval = young_interval_seconds(save_seconds, mean)
+    # A save whose cost was measured is one that training waits for to its end.
+    write_seconds = checkpoint_bytes / plan.storage_bytes_per_second if plan.save_seconds is None else save_seconds
+    young = young_interval_seconds(save_seconds, mean)
+    interval = max(young, write_seconds)
     return Checkpointing(
         rate=rate,
         interval_seconds=interval,
+        young_interval_seconds=young,
         daly_interval_seconds=daly_interval_seconds(save_seconds, mean),
         goodput=goodput(interval, rate),
         checkpoint_bytes=checkpoint_bytes,
-        write_seconds=checkpoint_bytes / plan.storage_bytes_per_second,
+        write_seconds=write_seconds,
     )
 
 

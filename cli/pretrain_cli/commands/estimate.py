@@ -32,7 +32,7 @@ def _positive(text: str) -> float:
     return value
 
 
-def estimate(  # noqa: PLR0913 (each is an option)
+def estimate(  # noqa: PLR0913, PLR0917 (each is an option)
     file: Annotated[str | None, typer.Argument(help="A PretrainJob; - is the standard input.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="A published model instead; `pretrain presets` lists them.")

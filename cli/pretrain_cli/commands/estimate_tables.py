@@ -137,7 +137,8 @@ def _memory(estimate: Estimate) -> Iterable[Row]:
     for part, value in asdict(memory).items():
         if value:
             yield f"  {part}", _gib(value), sources[part]
-    yield "layout", f"{layout.data} copies", _describe(estimate.chosen, chosen=estimate.plan.choose_layout)
+    copies = f"{layout.data:,} {'copy' if layout.data == 1 else 'copies'}"
+    yield "layout", copies, _describe(estimate.chosen, chosen=estimate.plan.choose_layout)
 
 
 def _sharded(is_sharded: bool) -> str:
@@ -150,7 +151,10 @@ def _describe(one: LayoutEstimate, *, chosen: bool) -> str:
         f"tensor {layout.tensor}, pipeline {layout.pipeline}, expert {layout.expert}, ZeRO {layout.zero}, "
         f"micro-batch {layout.micro_batch_size}"
     )
-    return f"{text}; chosen: the fastest that fits" if chosen and one.fits else text
+    if not (chosen and one.fits):
+        return text
+    whose = " and this version can train" if runs_in_this_version(layout) else ""
+    return f"{text}; chosen: the fastest that fits{whose}"
 
 
 def _storage_and_failures(estimate: Estimate) -> Iterable[Row]:
@@ -163,12 +167,14 @@ def _storage_and_failures(estimate: Estimate) -> Iterable[Row]:
     yield "storage", _bytes(estimate.storage_bytes), f"data, {plan.checkpoints_kept} checkpoints, the model"
     source = "" if plan.hours_between_failures is not None else ": 50,677 GPU-hours (Llama 3, section 3.3.4)"
     yield "between failures", _duration(rate.seconds_between_failures), f"of the job{source}"
-    interval = _duration(checkpointing.interval_seconds)
-    yield "checkpoint every", interval, f"Young: √(2 · save {rate.save_seconds:.3g} s · time between failures)"
-    yield "", _duration(checkpointing.daly_interval_seconds), "Daly's higher order"
-    if checkpointing.write_seconds > checkpointing.interval_seconds:
-        note = f"one takes {_duration(checkpointing.write_seconds)} to write; save less often, or on faster storage"
-        yield "  too often to write", "", note
+    young = f"Young: √(2 · save {rate.save_seconds:.3g} s · time between failures)"
+    if checkpointing.interval_seconds > checkpointing.young_interval_seconds:
+        written = f"as long as one takes to write at {plan.storage_bytes_per_second / 1e9:g} GB/s"
+        yield "checkpoint every", _duration(checkpointing.interval_seconds), written
+        yield "", _duration(checkpointing.young_interval_seconds), f"{young}, on faster storage"
+    else:
+        yield "checkpoint every", _duration(checkpointing.interval_seconds), young
+        yield "", _duration(checkpointing.daly_interval_seconds), "Daly's higher order"
     yield "goodput", f"{checkpointing.goodput:.2%}", f"Daly's completion time, restart {rate.restart_seconds:g} s"
 
 

@@ -16,6 +16,7 @@ from pretrain_api.estimates.families import from_architecture
 from pretrain_api.estimates.flops import Recompute
 from pretrain_api.presets import Architecture
 
+pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
 
 ARCHITECTURE = Architecture(
