@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,11 @@ _ENTRIES: tuple[_Entry, ...] = (
     _Entry(
         "spec.data.tokenizer.tiktoken", lambda s: _given("tiktoken", s.data.tokenizer.tiktoken), "write train or uri"
     ),
+    _Entry(
+        "spec.data.tokenizer.uri",
+        lambda s: None if (s.data.tokenizer.uri or ".model").endswith(".model") else s.data.tokenizer.uri,
+        "write the uri of a SentencePiece model (.model), or train",
+    ),
     _Entry("spec.objective.type", lambda s: _not(s.objective.type, "causal-lm"), "write causal-lm"),
     *(
         _Entry(
@@ -76,9 +82,12 @@ _ENTRIES: tuple[_Entry, ...] = (
     ),
 )
 
+# Formats of files that people have corpora in and that aren't read.
+_UNREAD_SUFFIX = re.compile(
+    r"\.(parquet|warc|csv|tsv|xml|pdf|epub|docx?|arrow|feather|tfrecord|tar|zip|7z|bin|idx)(\.(gz|zst))?$|\.(bz2|xz|lz4)$"
+)
 _PII_KINDS = ("email", "phone", "ip")
 _FORMATS = ("auto", "jsonl", "text", "html")
-_SUFFIXES = (".parquet", ".warc", ".warc.gz")
 
 
 def unavailable(job: PretrainJob) -> Iterator[Finding]:
@@ -99,9 +108,8 @@ def _sources(job: PretrainJob) -> Iterator[Finding]:
     for index, source in enumerate(job.spec.data.sources):
         if source.format not in _FORMATS:
             yield Finding(f"spec.data.sources[{index}].format", _message(source.format, "convert the files to jsonl"))
-        elif source.format == "auto" and source.uri.endswith(_SUFFIXES):
-            suffix = source.uri.rsplit("/", 1)[-1].partition(".")[2]
-            yield Finding(f"spec.data.sources[{index}].uri", _message(f".{suffix}", "convert the files to jsonl"))
+        elif source.format == "auto" and (suffix := _UNREAD_SUFFIX.search(source.uri.lower())):
+            yield Finding(f"spec.data.sources[{index}].uri", _message(suffix[0], "convert the files to jsonl"))
 
 
 def _pii(kinds: Iterable[str]) -> Iterator[Finding]:

@@ -28,8 +28,20 @@ class Problem:
     line: int | None = None
     """Line of the file, from 1, where there is one."""
 
+    def __post_init__(self) -> None:
+        # A line a problem, whatever is in the file.
+        object.__setattr__(self, "path", printable(self.path))
+        object.__setattr__(self, "message", printable(self.message))
+
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that doesn't print (line ends, NUL, escape sequences) escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class Finding(NamedTuple):
@@ -72,9 +84,5 @@ def parse_path(text: str) -> tuple[str | int | None, ...]:
 
 def shown(value: Any) -> str:
     """Return `value` as it is shown in a message: on one line, cut where it's long."""
-    if isinstance(value, str):
-        # Text that doesn't print (NUL, line ends) is escaped, everything else stays as it was written.
-        text = f"'{value}'" if value.isprintable() else json.dumps(value)
-    else:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

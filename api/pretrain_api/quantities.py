@@ -55,9 +55,7 @@ def parse_tokens(value: object) -> int:
         value = int(value)
     tokens = value if isinstance(value, int) else _parse_text(value)
     if not 0 <= tokens <= MAX_TOKENS:
-        raise ValueError(
-            f"{_shown(value) if isinstance(value, str) else value} is out of range; tokens are counted from 0 to {MAX_TOKENS}"
-        )
+        raise ValueError(f"{_shown(value)} is out of range; tokens are counted from 0 to {MAX_TOKENS}")
     return tokens
 
 
@@ -65,7 +63,7 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         cut = value if len(value) <= 40 else f"{value[:39]}…"
         return f"'{cut}'" if cut.isprintable() else json.dumps(cut)
-    return json.dumps(value) if isinstance(value, bool | None) else "this"
+    return json.dumps(value) if isinstance(value, int | None) else "this"
 
 
 def _parse_text(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from pretrain_api.problems import format_path, parse_path
 from pretrain_api.spec.base import PATTERN_MEANINGS
 from pretrain_api.validation import check_world, validate_document, validate_file, validate_text
 from pretrain_api.validation.rules import RULES
+from pretrain_api.validation.rules.sample import SAMPLE_CORRUPTIONS, SAMPLE_KINDS, SAMPLE_PARAMETERS
 from pretrain_api.validation.suggestions import closest, homes_of
+from pretrain_dataprep.sources import sample
+from pretrain_dataprep.sources.corruption import Corruption
+from pretrain_dataprep.text import filters, pii
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,6 +123,41 @@ def test_examples_of_the_project_are_valid() -> None:
     assert manifests
     for manifest in manifests:
         assert validate_file(str(manifest)).problems == [], manifest
+
+
+def test_what_samples_know_is_in_step_with_the_data_preparation() -> None:
+    assert tuple(sample.KINDS) == SAMPLE_KINDS
+    assert tuple(Corruption) == SAMPLE_CORRUPTIONS
+    assert {field.name for field in fields(sample.SampleParameters)} == set(SAMPLE_PARAMETERS)
+
+
+def test_what_is_available_is_in_step_with_the_data_preparation() -> None:
+    """Everything of the contract that the preparation refuses is refused here first, and nothing else."""
+    assert available("clean", "preset") == set(filters.PRESETS)
+    assert available("clean", "pii", "redact") == set(pii.KINDS)
+
+
+def available(*path: str) -> set[str]:
+    """Return the choices of a field of spec.data that this version has."""
+    schema = schema_at(("spec", "data", *path))
+    assert schema is not None
+    choices = schema.get("enum") or schema["items"]["enum"]
+    found = set()
+    for choice in choices:
+        value: Any = [choice] if "items" in schema else choice
+        for part in reversed(path):
+            value = {part: value}
+        job, problems = validate_document(
+            {
+                "apiVersion": "pretrain.dev/v1alpha1",
+                "kind": "PretrainJob",
+                "metadata": {"name": "small"},
+                "spec": {"data": {"sources": [{"name": "web", "uri": "sample://python"}], **value}},
+            }
+        )
+        assert all("not available in this version" in problem.message for problem in problems)
+        found |= {choice} if job else set()
+    return found
 
 
 def test_rules_read_fields_that_exist() -> None:

@@ -21,7 +21,8 @@ from pretrain_api.spec.base import (
 )
 
 SourceFormat = Literal["auto", "jsonl", "parquet", "text", "html", "warc"]
-Weights = Annotated[dict[str, NonNegativeNumber], Field(min_length=1, max_length=1000)]
+Weight = Annotated[float, Field(strict=True, ge=0, le=1e9)]
+Weights = Annotated[dict[str, Weight], Field(min_length=1, max_length=1000)]
 CleanPreset = Literal["basic", "gopher", "c4", "fineweb", "none"]
 PiiKind = Literal["email", "phone", "ip", "credit-card", "national-id", "secret"]
 
@@ -36,7 +37,7 @@ class Source(SpecModel):
     installation."""
     format: SourceFormat = "auto"
     """Format of the files; auto goes by the file name's suffix."""
-    weight: NonNegativeNumber | None = None
+    weight: Weight | None = None
     """Share of the training sequences, relative to the other sources' weights. Without weights a source counts by its
     tokens times its epochs."""
     epochs: PositiveNumber | None = None
@@ -57,7 +58,7 @@ class TokenizedSource(SpecModel):
     """Name of the source, unique within the job."""
     uri: Text = Field(examples=["/data/web.bin"])
     """Path of the .bin file (or of the pair without suffix)."""
-    weight: NonNegativeNumber | None = None
+    weight: Weight | None = None
     """Share of the training sequences, relative to the other sources' weights."""
     epochs: PositiveNumber | None = None
     """Passes over the source."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic.alias_generators import to_camel
 
@@ -12,12 +11,13 @@ from pretrain_api.problems import Finding, shown
 from pretrain_api.spec.data import Source
 from pretrain_api.validation.rules.mixture import named_sources
 from pretrain_api.validation.rules.registry import RuleContext, rule
+from pretrain_api.validation.rules.sample import sample_parameters
 from pretrain_api.validation.rules.storage import has_control_characters, leaves_its_root
-from pretrain_api.validation.suggestions import closest, did_you_mean
+from pretrain_api.validation.suggestions import closest
 
 _DATA = "spec.data"
-SOURCE_SCHEMES = ("file", "s3", "gs", "hf", "http", "https", "sample", "pvc")
-SAMPLE_PARAMETERS = ("kinds", "megabytes", "corruption", "seed")
+SOURCE_SCHEMES = ("file", "s3", "gs", "hf", "http", "https", "sample")
+STORAGE_SCHEMES = ("file", "s3", "gs", "pvc")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -41,7 +41,7 @@ def addresses_are_readable(context: RuleContext) -> Iterator[Finding]:
             yield from _address(f"{path}.uri", source.uri)
     data = context.spec.data
     if data.prepared is not None and context.intact(f"{_DATA}.prepared"):
-        yield from _address(f"{_DATA}.prepared", data.prepared)
+        yield from _address(f"{_DATA}.prepared", data.prepared, STORAGE_SCHEMES)
     for index, uri in enumerate(data.decontaminate.against if data.decontaminate else ()):
         if context.intact(f"{_DATA}.decontaminate"):
             yield from _address(f"{_DATA}.decontaminate.against[{index}]", uri)
@@ -49,33 +49,20 @@ def addresses_are_readable(context: RuleContext) -> Iterator[Finding]:
         yield from _address(f"{_DATA}.tokenizer.uri", data.tokenizer.uri)
 
 
-def _address(path: str, uri: str) -> Iterator[Finding]:
+def _address(path: str, uri: str, schemes: tuple[str, ...] = SOURCE_SCHEMES) -> Iterator[Finding]:
     scheme, separator, rest = uri.partition("://")
     if has_control_characters(uri) or uri != uri.strip():
         yield Finding(path, f"{shown(uri)} has spaces around it or characters that do not print; remove them")
-    elif separator and scheme not in SOURCE_SCHEMES:
-        match = closest(scheme, SOURCE_SCHEMES)
+    elif separator and scheme not in schemes:
+        match = closest(scheme, schemes)
         hint = f"did you mean {match}://? " if match else ""
-        yield Finding(
-            path, f"{scheme}:// cannot be read; {hint}write a path, or one of {', '.join(SOURCE_SCHEMES)} with ://"
-        )
+        yield Finding(path, f"{scheme}:// cannot be read; {hint}write a path, or one of {', '.join(schemes)} with ://")
     elif separator and not rest:
         yield Finding(path, f"{shown(uri)} names nothing; write what to read after {scheme}://")
     elif separator and leaves_its_root(rest):
         yield Finding(path, f"{shown(uri)} leaves its storage by '..'; write the path without it")
     elif scheme == "sample" and separator:
-        yield from _sample(path, uri)
-
-
-def _sample(path: str, uri: str) -> Iterator[Finding]:
-    parts = urlsplit(uri)
-    if parts.netloc != "python" or parts.path.strip("/"):
-        yield Finding(path, f"{shown(uri)} is not a known sample; write sample://python")
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in SAMPLE_PARAMETERS:
-            yield Finding(
-                path, f"sample://python has no parameter {shown(name)}; {did_you_mean(name, SAMPLE_PARAMETERS)}"
-            )
+        yield from sample_parameters(path, uri)
 
 
 @rule()
