@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -166,5 +167,14 @@ def _environment(records: Records) -> dict[str, str]:
         for name in ("environment", "versions"):
             if isinstance(event.get(name), dict):
                 found.update({str(key): _plain(value) for key, value in event[name].items()})
-    made = {"report by": f"pretrain {metadata.version('pretrain')}, Python {platform.python_version()}"}
-    return made | found
+    made = {"report made by": f"pretrain {metadata.version('pretrain')}, Python {platform.python_version()}"}
+    return made | _trainer_libraries() | found
+
+
+def _trainer_libraries() -> dict[str, str]:
+    """Return versions where the report is made beside the trainer, as in a local run; an image of its own has none."""
+    found: dict[str, str] = {}
+    for name in ("torch", "deepspeed", "sentencepiece"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

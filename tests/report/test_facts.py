@@ -46,6 +46,13 @@ def test_a_failure_before_training_is_told_by_the_conditions(storage: Any) -> No
     assert outcome(records_of(storage)).message == "/corpus: isn't there"
 
 
+def test_a_failed_stage_is_a_failure_before_the_phase_says_so(storage: Any) -> None:
+    stages = [{"name": "clean", "state": "Failed", "message": "/corpus/a.jsonl:7: not JSON; mend it"}]
+    storage.layout.status.write_text(json.dumps({"phase": "Preparing", "dataPreparation": {"stages": stages}}))
+    state = outcome(records_of(storage))
+    assert (state.title, state.message) == ("Failed", "Stage clean: /corpus/a.jsonl:7: not JSON; mend it")
+
+
 def test_a_job_that_goes_on_after_a_failure_has_not_failed(storage: Any) -> None:
     events = [{"event": "failed", "message": "x"}, {"event": "resume"}]
     storage.layout.ledger.write_text("".join(json.dumps(event) + "\n" for event in events))

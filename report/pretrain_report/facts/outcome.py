@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pretrain_api.names import ConditionType, LedgerEvent, Phase
+from pretrain_api.names import ConditionType, LedgerEvent, Phase, StageState
+from pretrain_api.status import PreparationStage
 from pretrain_report import formats
 from pretrain_report.storage import Records
 
@@ -44,7 +45,7 @@ def outcome(records: Records) -> Outcome:
     ending = _last_ending(records)
     if records.completed is not None or ending == LedgerEvent.COMPLETE or phase is Phase.COMPLETED:
         return Outcome("Completed", "good", _completion_message(records))
-    if ending == LedgerEvent.FAILED or phase is Phase.FAILED:
+    if ending == LedgerEvent.FAILED or phase is Phase.FAILED or _failed_stages(records):
         return Outcome("Failed", "bad", _failure_message(records))
     if not trains(records) and records.data_report is not None:
         return Outcome("Data prepared", "good", "This job has no training: it only prepares data.")
@@ -79,7 +80,14 @@ def _failure_message(records: Records) -> str:
     ):
         if conditions.get(failing):
             return conditions[failing]
-    return "The ledger gives no reason; see the logs of the last process."
+    stages = [f"Stage {stage.name}: {stage.message}" for stage in _failed_stages(records) if stage.message]
+    return stages[0] if stages else "The ledger gives no reason; see the logs of the last process."
+
+
+def _failed_stages(records: Records) -> list[PreparationStage]:
+    """Return the stages of the preparation that failed: the phase follows only when the report is there."""
+    preparation = records.status.data_preparation if records.status else None
+    return [stage for stage in preparation.stages if stage.state is StageState.FAILED] if preparation else []
 
 
 def _progress_message(records: Records) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pretrain_api.wire import DataReport
 from pretrain_report.formats import tokens
@@ -75,5 +76,9 @@ def _name_bars(bars: BarContainer, name: str) -> None:
 def _count_scale(axes: Axes, counts: list[int]) -> None:
     if max(counts) > 500 * min(count for count in counts if count):
         axes.set_yscale("symlog", linthresh=1)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylim(bottom=0)
+    # A few bars shall not become blocks.
+    axes.set_xlim(-0.6, max(axes.get_xlim()[1], 4.4))
     count_axis(axes)
