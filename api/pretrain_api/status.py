@@ -21,6 +21,7 @@ class StatusModel(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         extra="ignore",
+        defer_build=True,
         use_attribute_docstrings=True,
         ser_json_inf_nan="null",
     )

@@ -15,6 +15,7 @@ class SpecModel(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         extra="forbid",
+        defer_build=True,
         frozen=True,
         use_attribute_docstrings=True,
         validate_default=True,
