@@ -41,6 +41,7 @@ class TrainingEngine:
             model=model, optimizer=self.optimizer, config=config, dist_init_required=False
         )
         self.optimizer = self.deepspeed.basic_optimizer
+        self.optimizer.state.clear()  # some of DeepSpeed's optimisers have made a step with gradients of zero, and counted it
 
     @property
     def module(self) -> LlamaForCausalLM:

@@ -42,7 +42,10 @@ def build_model(
     config_class, model_class = FAMILIES[family]
     with torch.device("meta"):
         model = model_class(config_class.from_spec(spec, vocab_size, sequence_length), recompute)
-    return model if device == "meta" else model.to_empty(device=device)
+    if device != "meta":
+        model.to_empty(device=device)
+        model.tie_weights()
+    return model
 
 
 @torch.no_grad()

@@ -143,7 +143,11 @@ class LlamaForCausalLM(nn.Module):
         self.config = config
         self.model = Decoder(config, recompute)
         self.lm_head = LanguageModelHead(config.hidden_size, config.vocab_size, bias=False)
-        if config.tie_word_embeddings:
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """Make embedding and output projection one parameter, if they are to be; again after `to_empty`, which parts them."""
+        if self.config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
