@@ -117,7 +117,7 @@ def test_remembers_the_budget_when_it_is_replaced(rehearsals: Rehearsals) -> Non
     }
     node = rehearsals.start()
     record = rehearsals.storage / "supervisor.json"
-    wait_until(lambda: '"generation":2,"running":true' in record.read_text(), "the record")
+    wait_until(lambda: record.exists() and '"generation":2,"running":true' in record.read_text(), "the record")
     node.process.kill()
     node.wait()
     again = rehearsals.start()
@@ -140,7 +140,7 @@ def test_gives_up_without_progress(rehearsals: Rehearsals) -> None:
 
 def test_restarts_a_rank_that_hangs_and_shows_its_stack(rehearsals: Rehearsals) -> None:
     write_job(rehearsals.job, hang_timeout_seconds=1.0)
-    rehearsals.plan["faults"] = [{"rank": 1, "step": 7, "action": "hang"}]
+    rehearsals.plan |= {"stepSeconds": 0.05, "faults": [{"rank": 1, "step": 45, "action": "hang"}]}
     node = rehearsals.start()
     assert node.wait() == 0
     events = [(event["event"], event.get("reason")) for event in rehearsals.events()]

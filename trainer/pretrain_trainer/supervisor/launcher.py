@@ -23,6 +23,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from dataclasses import dataclass
@@ -188,8 +189,10 @@ def import_all(names: tuple[str, ...]) -> bool:
     return True
 
 
-def accelerator_usable_after_fork() -> bool:
-    """False where torch has GPUs and the imports have initialised CUDA, which a forked child can't use then."""
+def can_fork() -> bool:
+    """False where a forked child couldn't work: a thread was started, or CUDA was initialised, by the imports."""
+    if threading.active_count() > 1:
+        return False
     torch = sys.modules.get("torch")
     if torch is None or torch.version.cuda is None:
         return True
@@ -209,7 +212,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     began = time.monotonic()
-    warm = bool(settings.imports) and import_all(settings.imports) and accelerator_usable_after_fork()
+    warm = bool(settings.imports) and import_all(settings.imports) and can_fork()
     gc.collect()
     gc.freeze()  # keeps the collector of the ranks from copying pages that they share with this process
     launcher = Launcher(settings, warm)
