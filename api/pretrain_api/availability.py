@@ -38,7 +38,7 @@ _ENTRIES: tuple[_Entry, ...] = (
         "write basic, gopher or none",
     ),
     _Entry("spec.data.clean.language", lambda s: _given("language", s.data.clean.language), "remove it"),
-    _Entry("spec.data.clean.toxicity", lambda s: _given("toxicity", s.data.clean.toxicity), "remove it"),
+    _Entry("spec.data.clean.toxicity", lambda s: _given("toxicity", s.data.clean.toxicity is not None), "remove it"),
     _Entry(
         "spec.data.dedup.near.method",
         lambda s: _not(s.data.dedup.near.method, "minhash") if s.data.dedup.near else None,

@@ -70,6 +70,8 @@ def test_keys_are_text() -> None:
         ("a: !!binary aGk=", "a", "not supported"),
         ("a: !custom x", "a", "not supported"),
         ("a: .inf", "a", "not a finite number"),
+        ('a: "\\ud800"', "a", "half a character"),
+        ("a: &b {<<: *b}", "line 1, column 1", "contains itself"),
         ("a: .nan", "a", "not a finite number"),
         ("a: 1e400", "a", "not a finite number"),
         ("a: 9223372036854775808", "a", "out of range"),

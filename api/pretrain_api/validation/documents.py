@@ -207,13 +207,13 @@ class _Builder:
 
     def _key(self, node: yaml.Node, path: FieldPath) -> str:
         if isinstance(node, yaml.ScalarNode):
-            return str(node.value)
+            return self._text(str(node.value), path)
         self._problem(path, "a key is not text; write 'field: value'")
         return "?"
 
     def _scalar(self, kind: str, text: str, path: FieldPath) -> Any:
         if kind == "str":
-            return text
+            return self._text(text, path)
         if kind == "null":
             return None
         if kind == "bool":
@@ -222,6 +222,12 @@ class _Builder:
             return self._number(kind, text, path)
         self._problem(path, f"the YAML tag !!{kind} is not supported; write a plain value without it")
         return None
+
+    def _text(self, text: str, path: FieldPath) -> str:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self._problem(path, f"{shown(text)} has half a character (a lone surrogate); write the whole one")
+            return ""
+        return text
 
     def _number(self, kind: str, text: str, path: FieldPath) -> int | float | None:
         plain = text.replace("_", "").lower()

@@ -162,7 +162,20 @@ def _remedy(value: Any, detail: Any, schema: Schema) -> str:
         return f"write at most {detail['ctx']['max_length']} characters"
     if detail["type"] == "string_type" and isinstance(value, int | float):
         return f'put it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
+    if schema.get("properties"):
+        return f"write {_example(schema, value)}"
     return f"write {describe(schema)}{_unquoted(value, schema)}" if schema else "write text"
+
+
+def _example(schema: Schema, value: Any) -> str:
+    """Return an object in YAML: its example; or its first field with the value that was written instead of it."""
+    if schema.get("examples"):
+        return _flow(schema["examples"][0])
+    fields = schema["properties"]
+    if required := schema.get("required"):
+        return _flow({name: fields[name]["examples"][0] for name in required})
+    first = next(iter(fields))
+    return _flow({first: value if isinstance(value, str | int) and value else "..."})
 
 
 def _unquoted(value: Any, schema: Schema) -> str:

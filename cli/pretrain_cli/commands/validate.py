@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pretrain_api.problems import printable
 from pretrain_api.validation import Problem, ValidationResult, validate_file
 
 
@@ -18,7 +19,7 @@ def validate(
     ] = "text",
 ) -> None:
     """Say everything that is wrong with PretrainJobs, and what would be right."""
-    results = [(file, validate_file(file)) for file in files]
+    results = [(printable(file), validate_file(file)) for file in files]
     if output == "json":
         typer.echo(json.dumps(_report(results), ensure_ascii=False, indent=2))
     else:
