@@ -1,0 +1,198 @@
+"""Files as a source: listing, chunks, formats, lines."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pretrain_api.spec.data import Source as SourceSpec
+from pretrain_dataprep.errors import ConfigurationError, InputError
+from pretrain_dataprep.sources import records
+from pretrain_dataprep.sources.decompress import open_uncompressed
+from pretrain_dataprep.sources.files import FileSource
+from pretrain_dataprep.sources.html import html_to_text
+from pretrain_dataprep.sources.interface import BadRecord, Document, Record
+from pretrain_dataprep.sources.opening import chunks_of_shard, open_source
+from pretrain_dataprep.sources.sample import SampleSource
+
+
+def source(uri: object, chunk_bytes: int = 1 << 26, **fields: object) -> FileSource:
+    return FileSource(SourceSpec(name="web", uri=str(uri), **fields), chunk_bytes)  # type: ignore[arg-type]
+
+
+def read_all(files: FileSource) -> list[Record]:
+    return [record for chunk in files.chunks() for record in files.read(chunk)]
+
+
+def texts(files: FileSource) -> list[str]:
+    return [record.text for record in read_all(files) if isinstance(record, Document)]
+
+
+LINE = st.one_of(
+    st.text(max_size=30).map(lambda text: json.dumps({"text": text}).encode()),
+    st.text(max_size=30).map(lambda text: json.dumps({"text": text}, ensure_ascii=False).encode("utf-8", "replace")),
+    st.sampled_from([b"", b"  ", b"{", b"null", b'{"text": 1}', b'{"text": "\xff"}', b"\x00", b'{"text": "a"}\r']),
+)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(LINE, max_size=20), chunk_bytes=st.integers(1, 200), newline_at_end=st.booleans())
+def test_chunks_of_any_size_read_the_same_records(
+    tmp_path: Path, lines: list[bytes], chunk_bytes: int, newline_at_end: bool
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n".join(lines) + (b"\n" if newline_at_end else b""))
+    whole, cut = read_all(source(path)), read_all(source(path, chunk_bytes))
+    assert cut == whole
+    good = [line for line in lines if line.strip().startswith(b'{"text": "') and b"\xff" not in line]
+    assert len([record for record in whole if isinstance(record, Document)]) == len(good)
+    for record in whole:
+        if isinstance(record, BadRecord):
+            assert lines[record.line - 1].strip(b"\r\n") == record.raw
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=300), suffix=st.sampled_from(["jsonl", "txt", "html", "jsonl.gz", "txt.zst", "json.zst"]))
+def test_any_bytes_are_read_or_set_aside_or_refused(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(content)
+    try:
+        for record in read_all(source(path)):
+            assert isinstance(record, Document | BadRecord)
+    except InputError as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_formats(tmp_path: Path, suffix: str) -> None:
+    def pack(content: bytes) -> bytes:
+        if suffix == ".gz":
+            return gzip.compress(content[:5]) + gzip.compress(content[5:])
+        return zstandard.compress(content[:5]) + zstandard.compress(content[5:]) if suffix == ".zst" else content
+
+    (tmp_path / f"a.jsonl{suffix}").write_bytes(pack(b'\xef\xbb\xbf{"text": "one"}\r\n\n{"text": "two"}'))
+    (tmp_path / f"b.txt{suffix}").write_bytes(pack(b"\xef\xbb\xbfthree\r\n"))
+    (tmp_path / f"c.html{suffix}").write_bytes(pack(b"<p>four</p>"))
+    (tmp_path / "ignored.bin").write_bytes(b"x")
+    (tmp_path / ".hidden.txt").write_bytes(b"x")
+    assert texts(source(tmp_path)) == ["one", "two", "three\r\n", "four"]
+    assert texts(source(f"file://{tmp_path}/b*")) == ["three\r\n"]
+
+
+def test_text_field_and_explicit_format(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b'{"body": "one", "text": 2}\n')
+    assert texts(source(tmp_path / "data", format="jsonl", text_field="body")) == ["one"]
+    with pytest.raises(ConfigurationError, match="parquet is not available yet"):
+        read_all(source(tmp_path / "data", format="parquet"))
+
+
+def test_numbers_that_json_does_not_know_are_no_reason_to_lose_a_document(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "one", "score": NaN, "id": 99999999999999999999999}\n')
+    assert texts(source(tmp_path)) == ["one"]
+
+
+def test_long_lines_and_documents_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 100)
+    (tmp_path / "a.jsonl").write_text('{"text": "' + "x" * 3_000_000 + '"}\n{"text": "two"}\n')
+    (tmp_path / "b.txt").write_text("x" * 101)
+    first, second, third = read_all(source(tmp_path))
+    assert isinstance(first, BadRecord) and first.line == 1 and "longer than 100 bytes" in first.cause
+    assert isinstance(second, Document) and second.text == "two"
+    assert isinstance(third, BadRecord) and third.location == f"{tmp_path}/b.txt"
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_a_bomb_takes_no_memory(tmp_path: Path, suffix: str) -> None:
+    """400 MB of one line from 400 KB or less: read in pieces, set aside."""
+    import resource
+
+    zeros = b"0" * (1 << 20)
+    path = tmp_path / f"bomb.jsonl.{suffix}"
+    packer = gzip.open(path, "wb") if suffix == "gz" else zstandard.open(path, "wb")
+    with packer as file:
+        for _ in range(400):
+            file.write(zeros)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (record,) = read_all(source(path))
+    assert isinstance(record, BadRecord)
+    grown_bytes = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    assert grown_bytes < 3 * records.MAX_RECORD_BYTES + (64 << 20)
+
+
+def test_cyclic_links_do_not_catch_us(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert texts(source(tmp_path)) == ["one"]
+    (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
+    with pytest.raises(InputError, match=r"self\.txt: can't read the file"):
+        source(tmp_path).chunks()
+
+
+def test_fingerprints(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [json.dumps({"text": "x" * n}) for n in range(40)]
+    path.write_text("\n".join(lines))
+    files = source(path, 100)
+    before = {chunk.label: files.fingerprint(chunk) for chunk in files.chunks()}
+    assert len(set(before.values())) == len(before) > 5
+    path.write_text("\n".join(lines).replace("xxxx", "yxxx", 1))
+    changed = [chunk.label for chunk in files.chunks() if files.fingerprint(chunk) != before[chunk.label]]
+    assert changed == [f"{path}[0:100]"]
+
+
+def test_remote_files() -> None:
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+    system.pipe("/corpus/a.jsonl", b'{"text": "one"}\n{"text": "two"}\n')
+    system.pipe("/corpus/sub/b.txt.gz", gzip.compress(b"three"))
+    try:
+        assert texts(source("memory://corpus")) == ["one", "two", "three"]
+        assert texts(source("memory://corpus/*.jsonl", 10)) == ["one", "two"]
+        chunk = source("memory://corpus/a.jsonl").chunks()[0]
+        assert (chunk.relative_path, chunk.size) == ("a.jsonl", 32)
+        with pytest.raises(InputError, match="none.jsonl"):
+            source("memory://corpus/none.jsonl").chunks()
+    finally:
+        system.rm("/corpus", recursive=True)
+
+
+def test_dealing(tmp_path: Path) -> None:
+    for name in "abcdefg":
+        (tmp_path / f"{name}.txt").write_text(name)
+    chunks = source(tmp_path).chunks()
+    dealt = [chunks_of_shard(chunks, shard, 3) for shard in range(3)]
+    assert sorted(chunk.path for part in dealt for chunk in part) == [chunk.path for chunk in chunks]
+    assert [len(part) for part in dealt] == [3, 2, 2]
+    assert isinstance(open_source(SourceSpec(name="py", uri="sample://python")), SampleSource)
+
+
+def test_html() -> None:
+    page = """<html><head><title>no</title><style>p {}</style></head><body><nav><a href="/">Home</a></nav>
+      <header>Site</header><h1>Title</h1><p>Hello <b>bold</b> &amp;
+      more<br>line</p><ul><li><a href="x">just a link</a></li><li>an item</li></ul>
+      <pre><code>def f():\n    return 1\n</code></pre><script>var x</script><div role="navigation">menu</div>tail<!-- c -->
+      <footer>Imprint</footer></body></html>"""
+    assert html_to_text(page) == "Title\n\nHello bold & more line\n\nan item\n\ndef f():\n    return 1\n\ntail"
+    assert html_to_text("<body>aside<main><p>content</p></main></body>") == "content"
+    assert html_to_text("") == ""
+    assert html_to_text("<div>" * 5000 + "deep") == "deep"
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet="<>/abpdiv &;!-\"'= \nré", max_size=100))
+def test_any_html_gives_text(page: str) -> None:
+    html_to_text(page).encode()
+
+
+def test_reader_keeps_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"abc\ndef"))
+    with open_uncompressed(path.open("rb"), str(path)) as reader:
+        assert reader.readline(100) == b"abc\n" and reader.offset == 4
+        assert reader.read(100) == b"def" and reader.offset == 7

@@ -1,0 +1,186 @@
+"""Normalisation, words, metrics, filters."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pretrain_api.spec.data import Clean, Normalize
+from pretrain_dataprep.text.batch import TextBatch
+from pretrain_dataprep.text.filters import judge, rules_for, wants_repetition
+from pretrain_dataprep.text.metrics import Metric, measure
+from pretrain_dataprep.text.tidy import normalize_unicode, tidy
+from pretrain_dataprep.text.words import SINGLE, words_of
+
+REMOVED = {*map(chr, range(32)), *map(chr, range(127, 160)), "\u200b", "\ufeff", "\u00ad"} - {"\t", "\n"}
+
+
+def tidied(text: str) -> str:
+    return tidy(TextBatch.of([text.encode()])).document(0).decode()
+
+
+def tidied_slowly(text: str) -> str:
+    """The definition, with regular expressions."""
+    text = re.sub("\r\n|[\r\u2028\u2029]", "\n", text)
+    text = "".join(character for character in text if character not in REMOVED)
+    text = re.sub(r"[ \t]+(?=\n|$)", "", text)
+    text = re.sub(r"\n{4,}", "\n\n\n", text)
+    return re.sub(r"^\n+", "", text).rstrip(" \t\n")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(alphabet="ab \t\n\r\x00\x0b\x85\u00a0\u00ad\u200b\u2028\u2029\ufeffé中😀", max_size=40))
+def test_tidy_equals_its_definition(text: str) -> None:
+    assert tidied(text) == tidied_slowly(text)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=60), max_size=5))
+def test_tidy_keeps_documents_apart_and_changes_nothing_twice(texts: list[str]) -> None:
+    once = tidy(TextBatch.of(text.encode() for text in texts))
+    assert [document.decode() for document in once.documents()] == [tidied_slowly(text) for text in texts]
+    assert list(tidy(once).documents()) == list(once.documents())
+
+
+def test_unicode_forms() -> None:
+    assert normalize_unicode("e\u0301", Normalize()) == "é"
+    assert normalize_unicode("ﬁ", Normalize()) == "ﬁ"
+    assert normalize_unicode("ﬁ", Normalize(unicode="NFKC")) == "fi"
+    assert normalize_unicode("e\u0301", Normalize(unicode="none")) == "e\u0301"
+    assert normalize_unicode("schÃ¶n", Normalize(fix_mojibake=True)) == "schön"
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("Don't stop", [5, 4]),
+        ("it’s 'quoted' text", [4, 6, 4]),
+        ("foo_bar(x1)", [7, 2]),
+        ("naïve café", [5, 4]),
+        ("你好world", [1, 1, 5]),
+        ("привет, мир", [6, 3]),
+        ("a—b…c", [1, 1, 1]),
+        ("one\u00a0two\u3000three", [3, 3, 5]),
+        ("😀 !!! …", []),
+    ],
+)
+def test_words(text: str, lengths: list[int]) -> None:
+    assert words_of(text)[1].tolist() == lengths
+
+
+def test_case_does_not_matter_to_a_word() -> None:
+    for upper in ("HELLO", "ÀÉÎ", "ΑΒΓ", "ПРИВЕТ", "ЁЂ"):
+        assert words_of(upper)[0].tolist() == words_of(upper.lower())[0].tolist()
+    assert words_of("it's")[0].tolist() == words_of("it’s")[0].tolist()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(max_size=80))
+def test_words_of_any_text(text: str) -> None:
+    hashes, lengths, kinds = words_of(text)
+    assert len(hashes) == len(lengths) == len(kinds) <= len(text.encode()) // 2 + 1
+    assert lengths.sum() <= len(text)
+    letters = sum(unicodedata.category(character) in ("Lu", "Ll") and ord(character) < 0x250 for character in text)
+    assert lengths[kinds != SINGLE].sum() >= letters
+
+
+def metrics_of(text: str) -> dict[Metric, float]:
+    row = measure(TextBatch.of([text.encode()]), repetition=True, gopher_repetition=True)[0]
+    return {metric: float(row[metric]) for metric in Metric}
+
+
+def test_metrics() -> None:
+    found = metrics_of("the cat and the dog # ... \n- b\n\n- b\n")
+    assert found[Metric.CHARACTERS] == 36
+    assert found[Metric.WORDS] == 7
+    assert found[Metric.MEAN_WORD_LENGTH] == pytest.approx(17 / 7)
+    assert found[Metric.HASH_TO_WORD_RATIO] == pytest.approx(1 / 7)
+    assert found[Metric.ELLIPSIS_TO_WORD_RATIO] == pytest.approx(1 / 7)
+    assert found[Metric.BULLET_LINE_FRACTION] == pytest.approx(2 / 3)
+    assert found[Metric.ELLIPSIS_LINE_FRACTION] == pytest.approx(1 / 3)
+    # Tokens: 7 words and 4 symbols (#, ..., -, -).
+    assert found[Metric.ALPHABETIC_WORD_FRACTION] == pytest.approx(7 / 11)
+    assert found[Metric.STOP_WORDS] == 2
+    assert found[Metric.DUPLICATE_LINE_FRACTION] == pytest.approx(1 / 3)
+    assert found[Metric.DUPLICATE_LINE_CHARACTER_FRACTION] == pytest.approx(3 / 36)
+
+
+def test_repetition_metrics() -> None:
+    found = metrics_of("a b c a b c a b c")
+    # 3-grams: abc bca cab abc bca cab abc: 4 of 7 occurred before.
+    assert found[Metric.DUPLICATE_NGRAM_FRACTION] == pytest.approx(4 / 7)
+    # "a b" (3 characters) three times in 17; "a b c" (5) three times.
+    assert found[Metric.TOP_2_GRAM_CHARACTER_FRACTION] == pytest.approx(9 / 17)
+    assert found[Metric.TOP_3_GRAM_CHARACTER_FRACTION] == pytest.approx(15 / 17)
+    assert found[Metric.DUPLICATE_5_GRAM_CHARACTER_FRACTION] == pytest.approx(5 / 17)
+    distinct = metrics_of(" ".join(f"w{n}" for n in range(50)))
+    assert all(distinct[metric] == 0 for metric in Metric if metric >= Metric.DUPLICATE_NGRAM_FRACTION)
+    assert metrics_of("one paragraph\n\nother\n\none paragraph")[
+        Metric.DUPLICATE_PARAGRAPH_FRACTION
+    ] == pytest.approx(1 / 3)
+
+
+def test_scripts_without_spaces_have_no_word_length() -> None:
+    assert math.isnan(metrics_of("你好世界")[Metric.MEAN_WORD_LENGTH])
+    assert metrics_of("!!!")[Metric.MEAN_WORD_LENGTH] == 0
+
+
+def verdict(text: str, clean: Clean, language: str | None = None) -> str | None:
+    rules = rules_for(clean, language)
+    verdicts = judge(measure(TextBatch.of([text.encode()]), *wants_repetition(rules)), rules)
+    return verdicts.reasons[verdicts.codes[0]] if verdicts.codes[0] >= 0 else None
+
+
+STORY = " ".join(f"The river number {n} was to be the one that we have seen with them." for n in range(20))
+PROSE = " ".join(f"The river{n} and window{n} that garden{n} have with morning{n} is market{n}." for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x" * 99, "too-short"),
+        (PROSE * 100, "too-long"),
+        ("ab " * 60, "words-too-short"),
+        ("abcdefghijklmnopqrst " * 10, "words-too-long"),
+        ("#tag word " * 30, "too-many-number-signs"),
+        ("well... then " * 20, "too-many-ellipses"),
+        ("same words again " * 20, "repeated-ngrams"),
+        (STORY, "repeated-ngrams"),
+        ("你" * 99, "too-short"),
+        (PROSE, None),
+    ],
+)
+def test_basic_preset(text: str, reason: str | None) -> None:
+    assert verdict(text, Clean(preset="basic")) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("the river and that window", "too-few-words"),
+        (" ".join(f"river{n} window{n}" for n in range(60)), "too-few-stop-words"),
+        ("\n".join(f"- the item {n} is with that and number {n * 7}" for n in range(20)), "bullet-lines"),
+        (STORY, "top-3-gram"),
+        ("\n".join(["the same line with that and this"] * 20), "duplicate-lines"),
+    ],
+)
+def test_gopher_preset(text: str, reason: str) -> None:
+    assert verdict(text, Clean(preset="gopher"), "en") == reason
+
+
+def test_stop_words_are_for_english_and_unknown_languages() -> None:
+    text = " ".join(f"fluss{n} fenster{n}" for n in range(60))
+    clean = Clean(preset="gopher")
+    assert verdict(text, clean, "en") == verdict(text, clean, None) == "too-few-stop-words"
+    assert verdict(text, clean, "de") is None
+
+
+def test_thresholds_are_overridden_one_by_one() -> None:
+    assert verdict("x" * 50 + " word" * 9, Clean(preset="basic", min_characters=10, max_duplicate_ngram_fraction=1.0)) is None
+    assert verdict(PROSE, Clean(preset="none", max_words=10)) == "too-many-words"
+    assert verdict("", Clean(preset="none")) == "too-short"
+    assert verdict("!", Clean(preset="none")) is None
