@@ -47,7 +47,7 @@ def estimate_document(estimate: Estimate, max_layouts: int = 10) -> dict[str, An
         "usableGpuMemoryBytes": round(USABLE_MEMORY * estimate.memory_bytes),
         "fits": estimate.chosen.fits,
         "layoutWasChosen": plan.choose_layout,
-        "bytesPerParameterBeforeSharding": estimate.numbers.bytes_per_parameter,
+        "bytesPerParameterBeforeSharding": estimate.numbers.bytes_per_parameter(estimate.chosen.layout.zero),
         "layout": _layout(estimate.chosen.layout),
         "feasibleLayouts": [_layout_estimate(layout) for layout in estimate.layouts[:max_layouts]],
         "fewestGpus": estimate.fewest_gpus,

@@ -22,7 +22,7 @@ from pretrain_api.estimates.layouts import (
     judge,
     runs_in_this_version,
 )
-from pretrain_api.estimates.memory import Layout, Numbers, default_numbers
+from pretrain_api.estimates.memory import Layout, Numbers
 from pretrain_api.estimates.plan import DEFAULT_UTILIZATION, Plan
 
 HOST_COPY_BYTES_PER_SECOND = 25e9
@@ -104,7 +104,7 @@ def estimate(plan: Plan) -> Estimate:
         ValueError: The layout doesn't add up.
     """
     given = _layout(plan)
-    numbers = _numbers(plan)
+    numbers = Numbers(plan.precision, plan.gradient_bytes, plan.as_trainer)
     rate, utilization = _rate(plan)
     workload = _workload(plan, numbers)
     layouts = feasible_layouts(workload, plan.gpus)
@@ -158,12 +158,6 @@ def _layout(plan: Plan) -> Layout:
     )
 
 
-def _numbers(plan: Plan) -> Numbers:
-    if plan.gradient_bytes is None:
-        return default_numbers(plan.precision)
-    return Numbers(plan.precision, plan.gradient_bytes)
-
-
 def _rate(plan: Plan) -> tuple[float, float]:
     """Return FLOP/s of a GPU and the share of it that is reached."""
     if plan.flops_per_second_per_gpu is not None:
@@ -201,7 +195,8 @@ def _chinchilla(plan: Plan, flops: TrainingFlops) -> Chinchilla:
 
 
 def _checkpointing(plan: Plan, numbers: Numbers, chosen: LayoutEstimate) -> Checkpointing:
-    checkpoint_bytes = float((numbers.value_bytes + numbers.optimizer_bytes) * plan.network.parameters())
+    states = numbers.value_bytes + numbers.optimizer(chosen.layout.zero)
+    checkpoint_bytes = float(states * plan.network.parameters())
     hours = plan.hours_between_failures
     mean = 3600 * (hours if hours is not None else GPU_HOURS_BETWEEN_FAILURES / plan.gpus)
     save_seconds = plan.save_seconds

@@ -65,28 +65,32 @@ class Numbers:
     """Number formats: bytes a value."""
 
     precision: str = "bf16"
-    gradient_bytes: int = 2
-    """4 where gradients accumulate in FP32."""
+    gradient_bytes: int | None = None
+    """None: as wide as the weights; 4 where 16-bit gradients accumulate in FP32."""
+    as_trainer: bool = False
+    """Count what this project's trainer holds under DeepSpeed 0.19, counted tensor by tensor: with ZeRO an FP32 copy of
+    the weights whatever their format; gradients of BF16 in FP32, with stage 1 beside the 16-bit ones."""
 
     @property
     def value_bytes(self) -> int:
         """Bytes of a weight and of an activation."""
         return 2 if self.precision in ("bf16", "fp16") else 4
 
-    @property
-    def optimizer_bytes(self) -> int:
-        """Bytes of optimiser states a parameter."""
-        return OPTIMIZER_BYTES[self.precision]
+    def gradients(self, zero: int) -> int:
+        """Return the bytes of gradients a parameter, before sharding, with a ZeRO stage."""
+        if self.gradient_bytes is not None:
+            return self.gradient_bytes
+        if self.as_trainer and self.precision == "bf16":
+            return {0: 2, 1: 6}.get(zero, 4)
+        return self.value_bytes
 
-    @property
-    def bytes_per_parameter(self) -> int:
-        """Weights, gradients and optimiser before sharding: 16 with mixed-precision Adam."""
-        return self.value_bytes + self.gradient_bytes + self.optimizer_bytes
+    def optimizer(self, zero: int) -> int:
+        """Return the bytes of optimiser states a parameter, before sharding, with a ZeRO stage."""
+        return 12 if self.as_trainer and zero else OPTIMIZER_BYTES[self.precision]
 
-
-def default_numbers(precision: str) -> Numbers:
-    """Return a format with gradients as wide as the weights."""
-    return Numbers(precision, 2 if precision in ("bf16", "fp16") else 4)
+    def bytes_per_parameter(self, zero: int) -> int:
+        """Return weights, gradients and optimiser before sharding: 16 with mixed-precision Adam."""
+        return self.value_bytes + self.gradients(zero) + self.optimizer(zero)
 
 
 @dataclass(frozen=True)
@@ -192,8 +196,8 @@ def memory_bytes(
     recomputed = max(layer_bytes(network, group, batch, kernels, "none") for group in network.layers)
     return MemoryBytes(
         weights=numbers.value_bytes * _sharded(local, layout, from_stage=3),
-        gradients=numbers.gradient_bytes * _sharded(local, layout, from_stage=2),
-        optimizer=numbers.optimizer_bytes * _sharded(local, layout, from_stage=1),
+        gradients=numbers.gradients(layout.zero) * _sharded(local, layout, from_stage=2),
+        optimizer=numbers.optimizer(layout.zero) * _sharded(local, layout, from_stage=1),
         activations=in_flight * fullest + ends_bytes(network, batch, kernels, in_flight),
         recomputation=recomputed if layout.recompute == "full" else 0.0,
         logits=logits_bytes(network, batch, kernels),

@@ -13,7 +13,6 @@ from pretrain_api.estimates.published import PublishedModel
 from pretrain_api.estimates.scaling_laws import CHINCHILLA_TOKENS_PER_PARAMETER
 from pretrain_api.presets import architecture
 from pretrain_api.spec.job import PretrainJob
-from pretrain_api.spec.training import Training
 from pretrain_api.world import nodes_of_stage, processes_per_node
 
 DEFAULT_UTILIZATION = 0.4
@@ -53,7 +52,9 @@ class Plan:
     """Take the fastest layout that fits, first of all one that this version can train, instead of the one above."""
     precision: str = "bf16"
     gradient_bytes: int | None = None
-    """None: as wide as the weights."""
+    """None: as wide as the weights, or as the trainer holds them."""
+    as_trainer: bool = False
+    """Count states as this project's trainer holds them (`Numbers`), not as textbooks do."""
     kernels: Kernels = TRAINER_KERNELS
     price_per_gpu_hour: float | None = None
     hours_between_failures: float | None = None
@@ -113,7 +114,7 @@ def plan_of_job(job: PretrainJob) -> Plan:
         micro_batch_size=training.micro_batch_size,
         recompute=training.activation_checkpointing,
         precision=training.precision,
-        gradient_bytes=_gradient_bytes(training),
+        as_trainer=True,
         checkpoints_kept=spec.checkpoint.keep_last + 1,
     )
 
@@ -127,10 +128,3 @@ def _network_of_job(job: PretrainJob) -> Network:
     if rows is None:
         raise ValueError("spec.model.vocabSize: the tokenizer's vocabulary isn't known beforehand; set vocabSize")
     return from_architecture(shape, rows)
-
-
-def _gradient_bytes(training: Training) -> int:
-    """The trainer accumulates gradients in FP32, but for FP16 and for BF16 without ZeRO."""
-    if training.precision == "fp16" or (training.precision == "bf16" and training.parallelism.zero == 0):
-        return 2
-    return 4

@@ -118,8 +118,6 @@ def estimate(  # noqa: PLR0913, PLR0917 (each is an option)
         choices["tokens_note"] = ""
     if layout or sequence_parallel is not None:
         choices["choose_layout"] = False
-    if precision is not None and gradients is None:
-        choices["gradient_bytes"] = None
     choices["kernels"] = TRAINER_KERNELS if kernels == "fused" else UNFUSED_KERNELS
     _write([replace(plan, **choices) for plan in _plans(file, preset)], output)
 

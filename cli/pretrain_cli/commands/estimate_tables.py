@@ -127,8 +127,8 @@ def _memory(estimate: Estimate) -> Iterable[Row]:
     unfused = "" if estimate.plan.kernels == TRAINER_KERNELS else ", dropout, scores kept"
     sources = {
         "weights": f"{numbers.value_bytes} B a parameter{_sharded(layout.zero >= 3)}",
-        "gradients": f"{numbers.gradient_bytes} B a parameter{_sharded(layout.zero >= 2)}",
-        "optimizer": f"{numbers.optimizer_bytes} B a parameter: Adam{_sharded(layout.zero >= 1)}",
+        "gradients": f"{numbers.gradients(layout.zero)} B a parameter{_sharded(layout.zero >= 2)}",
+        "optimizer": f"{numbers.optimizer(layout.zero)} B a parameter: Adam{_sharded(layout.zero >= 1)}",
         "activations": f"Korthikanti et al. 2022, recomputation {layout.recompute}{unfused}",
         "recomputation": "one layer computed again",
         "logits": "the loss chunk by chunk: gradients of hidden states and projection" if not unfused else "4sbv/t",
@@ -162,7 +162,7 @@ def _storage_and_failures(estimate: Estimate) -> Iterable[Row]:
     rate = checkpointing.rate
     width = estimate.token_bytes // plan.tokens
     yield "tokenised data", _bytes(estimate.token_bytes), f"{width} B a token"
-    per_parameter = estimate.numbers.value_bytes + estimate.numbers.optimizer_bytes
+    per_parameter = estimate.numbers.value_bytes + estimate.numbers.optimizer(estimate.chosen.layout.zero)
     yield "a checkpoint", _bytes(checkpointing.checkpoint_bytes), f"{per_parameter} B a parameter"
     yield "storage", _bytes(estimate.storage_bytes), f"data, {plan.checkpoints_kept} checkpoints, the model"
     source = "" if plan.hours_between_failures is not None else ": 50,677 GPU-hours (Llama 3, section 3.3.4)"

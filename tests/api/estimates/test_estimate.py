@@ -76,7 +76,7 @@ def test_job_at_its_last_stage() -> None:
     plan = plan_of_job(job())
     assert (plan.gpus, plan.zero, plan.micro_batch_size, plan.recompute) == (128, 2, 4, "full")
     assert (plan.tokens, plan.batch_tokens, plan.sequence_length) == (100_000_000_000, 4 * 2**20, 2048)
-    assert plan.gradient_bytes == 4
+    assert plan.as_trainer
     found = estimate(plan)
     assert found.chosen.layout.zero == 2
     assert found.flops.total == 8 * 100e9 * 6_738_415_616

@@ -19,7 +19,7 @@ from pretrain_api.estimates.layouts import (
     judge,
     runs_in_this_version,
 )
-from pretrain_api.estimates.memory import Layout, default_numbers
+from pretrain_api.estimates.memory import Layout, Numbers
 from pretrain_api.spec.job import PretrainJob
 
 
@@ -30,7 +30,7 @@ def workload(name: str, batch_sequences: int = 2048, device: str = "h100") -> Wo
         network=model.network,
         sequence_length=model.context_length,
         batch_sequences=batch_sequences,
-        numbers=default_numbers("bf16"),
+        numbers=Numbers("bf16"),
         kernels=TRAINER_KERNELS,
         device=gpu,
         peak_flops_per_second=gpu.peak_flops_per_second("bf16"),

@@ -19,7 +19,6 @@ from pretrain_api.estimates.flops import Recompute
 from pretrain_api.estimates.memory import (
     Layout,
     Numbers,
-    default_numbers,
     local_parameters,
     memory_bytes,
 )
@@ -59,8 +58,7 @@ def test_around_the_layers_as_in_korthikanti_section_4_3() -> None:
 def test_first_stage_of_a_pipeline_keeps_as_much_as_all_layers() -> None:
     # 1F1B: p micro-batches of L/p layers each (section 4.2.3).
     parts = [
-        memory_bytes(GPT, Layout(64, pipeline=size), LENGTH, default_numbers("bf16"), UNFUSED_KERNELS, 64)
-        for size in (1, 8)
+        memory_bytes(GPT, Layout(64, pipeline=size), LENGTH, Numbers("bf16"), UNFUSED_KERNELS, 64) for size in (1, 8)
     ]
     layers = [part.activations for part in parts]
     mask = LENGTH * HIDDEN
@@ -69,8 +67,8 @@ def test_first_stage_of_a_pipeline_keeps_as_much_as_all_layers() -> None:
 
 @pytest.mark.parametrize(("precision", "expected"), [("bf16", 16), ("fp16", 16), ("fp32", 16), ("tf32", 16)])
 def test_sixteen_bytes_a_parameter(precision: str, expected: int) -> None:
-    numbers = default_numbers(precision)
-    assert numbers.bytes_per_parameter == expected
+    numbers = Numbers(precision)
+    assert numbers.bytes_per_parameter(1) == expected
     memory = memory_bytes(GPT, Layout(1, zero=0), LENGTH, numbers)
     states = memory.weights + memory.gradients + memory.optimizer
     assert states == expected * GPT.parameters()
@@ -81,13 +79,13 @@ def test_zero_as_in_rajbhandari_figure_1() -> None:
     parameters = local_parameters(GPT, Layout(1)).dense
     scale = 7.5e9 / parameters
     for zero, gigabytes in ((0, 120), (1, 31.4), (2, 16.6), (3, 1.9)):
-        memory = memory_bytes(GPT, Layout(64, zero=zero), LENGTH, default_numbers("bf16"))
+        memory = memory_bytes(GPT, Layout(64, zero=zero), LENGTH, Numbers("bf16"))
         states = memory.weights + memory.gradients + memory.optimizer
         assert states * scale / 1e9 == pytest.approx(gigabytes, rel=0.02)
 
 
 def test_fp32_accumulation() -> None:
-    assert Numbers("bf16", gradient_bytes=4).bytes_per_parameter == 18
+    assert Numbers("bf16", gradient_bytes=4).bytes_per_parameter(1) == 18
 
 
 def test_division_of_parameters() -> None:
@@ -125,7 +123,7 @@ def test_layouts_that_do_not_add_up(sizes: dict[str, int], message: str) -> None
     recompute=st.sampled_from(["none", "selective", "full"]),
 )
 def test_more_sharding_never_takes_more(tensor: int, zero: int, size: int, recompute: Recompute) -> None:
-    numbers = default_numbers("bf16")
+    numbers = Numbers("bf16")
     less = memory_bytes(GPT, Layout(64, tensor, zero=zero, micro_batch_size=size, recompute=recompute), 512, numbers)
     more = memory_bytes(
         GPT, Layout(64, tensor, zero=min(3, zero + 1), micro_batch_size=size, recompute=recompute), 512, numbers
