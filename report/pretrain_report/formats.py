@@ -26,6 +26,11 @@ def compact(value: float | None) -> str:
     return f"{_digits(value / 1e3)} K"
 
 
+def tick(value: float) -> str:
+    """Return the label of an axis: like `compact`, without zeros at the end."""
+    return compact(value).replace(".00 ", " ").replace(".0 ", " ")
+
+
 def _digits(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
 

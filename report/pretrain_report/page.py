@@ -72,13 +72,19 @@ def _training(records: Records) -> dict[str, Any] | None:
     if records.metrics is None:
         return None
     series = records.metrics.series
+    loss = draw_loss(records, THEMED)
+    greatest = max(
+        [0.0, *series["loss"].points()[1], *(value for one in records.discarded for value in one.loss.points()[1])]
+    )
+    top = loss.axes[0].get_ylim()[1]
     small = [
         {"name": name, "title": PLOTS[name][0], "svg": _svg(PLOTS[name][1](records, THEMED), name)}
         for name in _SMALL_PLOTS
         if series[_FIELDS.get(name, "gradientNorm")]
     ]
     return {
-        "loss_wide": _svg(draw_loss(records, THEMED), "loss-wide"),
+        "loss_wide": _svg(loss, "loss-wide"),
+        "loss_cut": f"The loss is drawn up to {top:.2f}; it went up to {greatest:,.2f}." if greatest > top else "",
         "loss_narrow": _svg(draw_loss(records, THEMED, 400, 300), "loss-narrow"),
         "small": small,
         "discarded": len(records.discarded),

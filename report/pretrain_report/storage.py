@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,8 @@ from pretrain_api.status import PretrainJobStatus
 from pretrain_api.wire import DataReport, StorageLayout
 from pretrain_report.series import Discarded, Metrics, collect_discarded, collect_metrics
 
+_PROGRESS_LINES = 10_000
+_PROGRESS_SECONDS = 2.0
 ModelType = TypeVar("ModelType", bound=BaseModel)
 
 
@@ -75,6 +79,7 @@ class _Reader:
     def __init__(self, layout: StorageLayout) -> None:
         self.layout = layout
         self.problems: list[str] = []
+        self._said_at = time.monotonic()
 
     def json(self, path: Path, kind: type) -> Any:
         """Return the content of a JSON file of the given type; None where it isn't there or can't be used."""
@@ -107,6 +112,8 @@ class _Reader:
         try:
             with path.open("rb") as file:
                 for number, line in enumerate(file, start=1):
+                    if number % _PROGRESS_LINES == 0:
+                        self._progress(path, file.tell())
                     record = _parse(line)
                     if record is None:
                         bad.append(number)
@@ -119,6 +126,14 @@ class _Reader:
         if bad and bad != [number]:
             where = f"line {bad[0]}" if len(bad) == 1 else f"{len(bad)} lines, the first of them line {bad[0]},"
             self._problem(path, f"{where} can't be read and {'is' if len(bad) == 1 else 'are'} left out")
+
+    def _progress(self, path: Path, position_bytes: int) -> None:
+        """Say how far the reading is, every two seconds at most."""
+        now = time.monotonic()
+        if now - self._said_at >= _PROGRESS_SECONDS:
+            self._said_at = now
+            share = position_bytes / max(1, path.stat().st_size)
+            print(f"report: reading {self.layout.relative(path)}: {share:.0%}", file=sys.stderr, flush=True)
 
     def _problem(self, path: Path, cause: object) -> None:
         if isinstance(cause, OSError):

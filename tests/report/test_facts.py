@@ -131,6 +131,16 @@ def test_rollbacks_come_with_their_verdict(finished: Any) -> None:
     assert row.recovered == "yes"
 
 
+def test_a_rollback_has_the_loss_of_its_spike_and_a_repeated_one_did_not_help(storage: Any) -> None:
+    rollback = {"event": "rollback", "reason": "LossSpike", "detectedAtStep": 62, "resumedFromStep": 50}
+    spike = {"event": "spike", "loss": 8.61, "baseline": 1.09}
+    verdict = {"event": "verdict", "recovered": True}
+    events = [spike, rollback, {"event": "spike", "loss": None, "baseline": 1.1}, rollback, verdict]
+    storage.layout.ledger.write_text("".join(json.dumps(event) + "\n" for event in events))
+    rows = [(row.number, row.loss, row.baseline, row.recovered) for row in rollback_rows(records_of(storage))]
+    assert rows == [(1, "8.610", "1.090", "no, spiked again"), (2, "not finite", "1.100", "yes")]
+
+
 def test_rollbacks_come_from_the_status_where_the_ledger_says_too_little(storage: Any) -> None:
     rollback = {
         "time": "2026-01-01T00:00:00Z",

@@ -106,30 +106,28 @@ class RollbackRow:
 
 def rollback_rows(records: Records) -> list[RollbackRow]:
     """Return the rollbacks as the ledger has them (as status.json has them, where the ledger says too little)."""
-    told = [event for event in records.ledger if event["event"] == LedgerEvent.ROLLBACK]
-    from_status = [one.model_dump(by_alias=True) for one in records.status.rollbacks] if records.status else []
-    if not any("detectedAtStep" in event for event in told):
+    told = _rollbacks_of_ledger(records.ledger)
+    if not any("detectedAtStep" in rollback for rollback in told):
+        from_status = [one.model_dump(by_alias=True) for one in records.status.rollbacks] if records.status else []
         told = from_status or told
-    verdicts = _verdicts(records)
-    return [
-        _rollback_row(number, event, event.get("recovered", verdicts.get(number)))
-        for number, event in enumerate(told, start=1)
-    ]
+    return [_rollback_row(number, rollback, number == len(told)) for number, rollback in enumerate(told, start=1)]
 
 
-def _verdicts(records: Records) -> dict[int, Any]:
-    """Return number of the rollback -> did it help: a verdict belongs to the newest rollback before it."""
-    found: dict[int, Any] = {}
-    number = 0
-    for event in records.ledger:
-        if event["event"] == LedgerEvent.ROLLBACK:
-            number += 1
-        elif event["event"] == LedgerEvent.VERDICT and "recovered" in event:
-            found[number] = event["recovered"]
+def _rollbacks_of_ledger(ledger: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each rollback with the loss of the spike before it and the verdict after it."""
+    found: list[dict[str, Any]] = []
+    spike: dict[str, Any] = {}
+    for event in ledger:
+        if event["event"] == LedgerEvent.SPIKE:
+            spike = {name: event[name] for name in ("loss", "baseline") if name in event}
+        elif event["event"] == LedgerEvent.ROLLBACK:
+            found.append({**spike, **event})
+        elif event["event"] == LedgerEvent.VERDICT and found and "recovered" in event:
+            found[-1]["recovered"] = event["recovered"]
     return found
 
 
-def _rollback_row(number: int, event: dict[str, Any], recovered: Any) -> RollbackRow:
+def _rollback_row(number: int, event: dict[str, Any], newest: bool) -> RollbackRow:
     skipped = event.get("skippedSequences")
     span = formats.MISSING
     if isinstance(skipped, dict) and isinstance(skipped.get("from"), int) and isinstance(skipped.get("to"), int):
@@ -143,5 +141,11 @@ def _rollback_row(number: int, event: dict[str, Any], recovered: Any) -> Rollbac
         skipped=span,
         loss="not finite" if event.get("loss", 0) is None else _loss(event.get("loss")),
         baseline=_loss(event.get("baseline")),
-        recovered={True: "yes", False: "no"}.get(recovered, "not known yet"),
+        recovered=_verdict(event.get("recovered"), newest),
     )
+
+
+def _verdict(recovered: Any, newest: bool) -> str:
+    if isinstance(recovered, bool):
+        return "yes" if recovered else "no"
+    return "not known yet" if newest else "no, spiked again"

@@ -45,6 +45,8 @@ def _no_samples(records: Records) -> str:
     samples = records.spec["training"].get("evaluation", {}).get("samples", {})
     if samples.get("count") == 0:
         return "None were asked for (spec.training.evaluation.samples.count is 0)."
+    if records.completed is not None:
+        return "The trainer wrote none: it needs a SentencePiece tokenizer to do so."
     return "samples.json isn't there: samples are written when training ends."
 
 

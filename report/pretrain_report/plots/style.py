@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pretrain_report.formats import compact
+from pretrain_report.formats import tick
 
 _DOTS_PER_INCH = 72
 _FONT_SIZE = 12
@@ -78,7 +78,7 @@ def new_figure(width: int, height: int, palette: Palette, heading: str = "") -> 
 def count_axis(axes: Axes, which: str = "y") -> None:
     """Label an axis with whole numbers in short: 10 K, 1.2 M."""
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value).replace(".0 ", " ").replace(".00 ", " ")))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
 def to_svg(figure: Figure, name: str) -> str:

@@ -8,11 +8,11 @@ from statistics import quantiles
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from pretrain_report.formats import compact, scientific, tokens
+from pretrain_report.formats import scientific, tick, tokens
 from pretrain_report.plots.style import Palette, count_axis, new_figure
-from pretrain_report.series import Metrics, Series
+from pretrain_report.series import Discarded, Metrics, Series
 from pretrain_report.storage import Records
 
 SMOOTHING_SHARE = 0.01
@@ -118,14 +118,18 @@ def _step_axis(axes: Axes, metrics: Metrics, records: Records) -> None:
 
 def _mark_rollbacks(axes: Axes, records: Records, palette: Palette) -> None:
     """Shade from the step that training went back to, to the step where the spike was noticed."""
-    last_label = -math.inf
+    close_by: list[list[Discarded]] = []
     for trajectory in records.discarded:
         start, end = trajectory.first_step - 0.5, trajectory.last_step + 0.5
         axes.axvspan(start, end, color=palette.discarded, alpha=0.1, linewidth=0, gid=f"span-{trajectory.rollback}")
-        place = _fraction(axes, start)
-        if place - last_label > 0.12:
-            last_label = place
-            _top_label(axes, end, f"rollback {trajectory.rollback}", palette.discarded)
+        if close_by and _fraction(axes, start) - _fraction(axes, close_by[-1][0].first_step) < 0.12:
+            close_by[-1].append(trajectory)
+        else:
+            close_by.append([trajectory])
+    for group in close_by:
+        first, last = group[0].rollback, group[-1].rollback
+        text = f"rollback {first}" if first == last else f"rollbacks {first}–{last}"
+        _top_label(axes, max(one.last_step for one in group) + 0.5, text, palette.discarded)
 
 
 def _mark_stages(axes: Axes, metrics: Metrics, palette: Palette, labelled: bool) -> None:
@@ -185,7 +189,10 @@ def _draw_field(name: str, unit: Callable[[float], str] | None, kind: str = "lin
             if raw:
                 half_width = round(SMOOTHING_SHARE * len(series.buckets))
                 _line(axes, series.smoothed(half_width), palette.train, 1.8, f"{name}-smoothed")
-        _limit_field(axes, series)
+        trajectories = [one.gradient_norm for one in records.discarded] if name == "gradientNorm" else []
+        for number, trajectory in enumerate(trajectories, start=1):
+            _line(axes, trajectory.points(), palette.discarded, 1.2, f"{name}-discarded-{number}")
+        _limit_field(axes, [series, *trajectories], series.median())
         _step_axis(axes, metrics, records)
         _mark_stages(axes, metrics, palette, labelled=False)
         if unit:
@@ -195,13 +202,14 @@ def _draw_field(name: str, unit: Callable[[float], str] | None, kind: str = "lin
     return draw
 
 
-def _limit_field(axes: Axes, series: Series) -> None:
-    """From zero; on a logarithmic scale where the greatest value is more than a hundred times the median."""
-    values = series.points()[1]
-    middle = series.median()
-    if values and middle and min(values) > 0 and max(values) > 100 * middle:
+def _limit_field(axes: Axes, curves: list[Series], middle: float | None) -> None:
+    """From zero; on a logarithmic scale where the greatest value is more than ten times the median."""
+    values = [value for curve in curves for value in curve.points()[1]]
+    if values and middle and min(values) > 0 and max(values) > 10 * middle:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=7))
         axes.minorticks_off()
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
         axes.set_ylim(0, (max(values, default=0.0) or 1.0) * 1.1)
 
@@ -210,7 +218,7 @@ PLOTS: dict[str, tuple[str, Callable[..., Figure]]] = {
     "loss": ("Loss", draw_loss),
     "learning-rate": ("Learning rate", _draw_field("learningRate", scientific)),
     "batch-size": ("Batch size, tokens", _draw_field("batchTokens", tokens, "steps")),
-    "throughput": ("Tokens a second", _draw_field("tokensPerSecond", compact, "noisy")),
+    "throughput": ("Tokens a second", _draw_field("tokensPerSecond", tick, "noisy")),
     "gradient-norm": ("Gradient norm", _draw_field("gradientNorm", None, "noisy")),
 }
 """Name (as in `pretrain plot NAME`) -> title and drawing function (records, palette, width, height)."""

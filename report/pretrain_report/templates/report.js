@@ -5,6 +5,7 @@
   const readOut = document.querySelector(".read-out");
   const column = Object.fromEntries(columns.map((name, index) => [name, index]));
   const whole = new Intl.NumberFormat("en");
+  const compact = new Intl.NumberFormat("en", { notation: "compact", minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const rounded = (value) => whole.format(Math.round(value));
   const shown = [
     ["step", "step", whole.format],
@@ -13,7 +14,7 @@
     ["batchTokens", "batch", (value) => `${whole.format(value)} tokens`],
     ["tokensPerSecond", "tokens/s", rounded],
     ["gradientNorm", "gradient norm", (value) => value.toPrecision(3)],
-    ["tokens", "tokens so far", whole.format],
+    ["tokens", "tokens so far", compact.format],
   ];
   const canvases = [...document.querySelectorAll(".canvas:not(.still)")].map((element) => {
     const cursor = document.createElement("div");
