@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-spike install dev test test-fast lint format generate clean
+.PHONY: help quickstart quickstart-spike install dev test test-fast test-cluster cluster cluster-down lint format generate clean
 BIN := .venv/bin
 
 help:  ## list the targets
@@ -18,16 +18,25 @@ dev:  ## make .venv with all that development and tests need
 	@scripts/install dev
 
 test: dev lint  ## everything: lint, then all tests, fast ones first
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
-	@$(BIN)/python -m pytest -q -m slow
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not cluster"
+	@$(BIN)/python -m pytest -q -m "slow and not cluster"
 
 test-fast: dev lint  ## lint and the tests that take seconds
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not cluster"
+
+test-cluster: dev  ## tests on a real Kubernetes, which they start (needs root)
+	@$(BIN)/python -m pytest -q -m cluster
+
+cluster: dev  ## start a Kubernetes with two nodes on this machine, or use CLUSTER=kind or KUBECONFIG
+	@PYTHONPATH=tests/cluster $(BIN)/python -m pretrain_cluster up
+
+cluster-down: dev  ## end it; nothing of it is left
+	@PYTHONPATH=tests/cluster $(BIN)/python -m pretrain_cluster down
 
 lint: dev  ## ruff, mypy, import directions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy api cli dataprep operator report trainer
+	@$(BIN)/mypy api cli dataprep operator report trainer tests/cluster/pretrain_cluster
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
 format: dev  ## let ruff format and mend what it can

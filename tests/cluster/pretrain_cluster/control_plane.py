@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from .certificates import Authority
+from .errors import ClusterError
 from .machine import Machine
 from .processes import run
 from .topology import API_SERVER, API_SERVER_PORT, API_SERVICE_ADDRESS, CONTROL_PLANE, SERVICE_NETWORK
@@ -41,7 +42,6 @@ _COREFILE = f"""\
     kubernetes cluster.local in-addr.arpa {{
         kubeconfig %s
         ttl 1
-        fallthrough
     }}
     template ANY ANY {{
         rcode NXDOMAIN
@@ -191,6 +191,8 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str | Path, input: str | None = None) -> str:  # noqa: A002
         """Run kubectl as the administrator, and give its standard output. Raises ClusterError where it fails."""
+        if "kubectl" not in self.programs:
+            raise ClusterError("there is no cluster: start one by `make cluster`")
         command = [self.programs["kubectl"], f"--kubeconfig={self.kubeconfig('admin')}", *arguments]
         return run(command, input=input, doing=f"kubectl {' '.join(map(str, arguments[:3]))}")
 

@@ -13,6 +13,7 @@ import (
 )
 
 func main() {
-	dnsserver.Directives = []string{"bind", "ready", "errors", "template", "kubernetes"}
+	// Their order is the order in which they are asked.
+	dnsserver.Directives = []string{"bind", "ready", "errors", "kubernetes", "template"}
 	coremain.Run()
 }
