@@ -58,9 +58,15 @@ def resolve_with_programs(
 
     def resolve(command: Sequence[str]) -> Sequence[str]:
         if command[2] == "pretrain_trainer":
-            return [sys.executable, str(PROGRAMS / "trainer.py"), json.dumps({"steps": 20, **(trainer or {})})]
+            return [
+                sys.executable,
+                "-S",
+                "-E",
+                str(PROGRAMS / "trainer.py"),
+                json.dumps({"steps": 20, **(trainer or {})}),
+            ]
         stage = "report" if command[2] == "pretrain_report" else command[3]
-        return [sys.executable, str(PROGRAMS / "stage.py"), stage, json.dumps(stages or {})]
+        return [sys.executable, "-S", "-E", str(PROGRAMS / "stage.py"), stage, json.dumps(stages or {})]
 
     return resolve
 

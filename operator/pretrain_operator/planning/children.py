@@ -30,7 +30,7 @@ class RetryPolicy:
     """Exit codes after which it has failed at once."""
     free: frozenset[int] = frozenset({int(ExitCode.STOPPED)})
     """Exit codes that don't count."""
-    first_delay_seconds: float = 1.0
+    first_delay_seconds: float = 0.5
     """Pause before the second try; it doubles each time (10 s in Kubernetes, which can't be set)."""
     longest_delay_seconds: float = 60.0
 

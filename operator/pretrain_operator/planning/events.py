@@ -19,6 +19,9 @@ class Event:
     message: str
 
 
+TRIED_AGAIN = "(tried again soon)"
+"""Ends the message of a stage that waits before it tries a work item again."""
+
 _CONDITIONS: dict[tuple[ConditionType, str], Literal["Normal", "Warning"]] = {
     (ConditionType.VALID, "False"): "Warning",
     (ConditionType.DATA_READY, "True"): "Normal",
@@ -49,9 +52,9 @@ def _stage_events(before: PretrainJobStatus, after: PretrainJobStatus) -> list[E
     old = {stage.name: stage for stage in _stages(before)}
     for stage in _stages(after):
         was = old.get(stage.name, PreparationStage(name=stage.name))
+        if stage.message and stage.message != was.message and stage.message.endswith(TRIED_AGAIN):
+            events.append(Event("Warning", Reason.TEMPORARY_FAILURE, stage.message))
         if stage.state is was.state or stage.state is StageState.PENDING:
-            if stage.message != was.message and stage.message and stage.message.endswith("(tried again soon)"):
-                events.append(Event("Warning", Reason.TEMPORARY_FAILURE, stage.message))
             continue
         if stage.state is StageState.FAILED:
             reason = Reason.REPORT_FAILED if stage.name == "report" else Reason.PREPARATION_FAILED

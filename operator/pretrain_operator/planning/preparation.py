@@ -11,6 +11,7 @@ from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import DataPreparation, PreparationStage, PretrainJobStatus
 from pretrain_operator.planning.children import STAGE_COMMANDS, StageRun
 from pretrain_operator.planning.conditions import timestamp
+from pretrain_operator.planning.events import TRIED_AGAIN
 from pretrain_operator.planning.failures import Failure, explain
 from pretrain_operator.planning.observed import ItemObservation, Observed, RunState, StageObservation
 from pretrain_operator.planning.stages import completions, preparation_stages, stage_configurations
@@ -133,7 +134,7 @@ def _message(run: StageRun, items: tuple[ItemObservation, ...], state: StageStat
         return _first_failure(run, items).message
     for index, item in enumerate(items):
         if item.state is RunState.WAITING and item.ending is not None:
-            return f"{explain(_item_name(run, index), item.ending).message} (tried again soon)"
+            return f"{explain(_item_name(run, index), item.ending).message} {TRIED_AGAIN}"
     messages = [item.progress.message for item in items if item.state is RunState.RUNNING and item.progress is not None]
     return next((message for message in messages if message), None)
 

@@ -1,16 +1,14 @@
 """A small preparation program that speaks the protocol of docs/wire-formats.md.
 
-Usage: stage.py STAGE SCRIPT. SCRIPT is JSON: {"clean-1": ["70", "hang", "0"]} gives what the tries of a work item do, one
-after the other: an exit code, a signal's name, or hang (until SIGTERM). The last entry holds for all further tries; items
-that aren't named succeed. Every try is noted in tries.jsonl of the storage.
+Usage: stage.py STAGE SCRIPT. SCRIPT is JSON: {"clean-1": ["70", "hang", "0"]} gives what the tries of a work item do,
+one after the other: an exit code, a signal's name, or hang (until SIGTERM). The last entry holds for all further tries;
+items that aren't named succeed. Every try is noted in tries.jsonl of the storage.
 """
 
 import json
 import os
 import signal
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 FOLDERS = {
@@ -23,18 +21,6 @@ FOLDERS = {
     "report": "report",
 }
 REASONS = {64: "InvalidConfiguration", 65: "MissingData", 75: "StorageFull"}
-
-
-class Progress(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"stage": sys.argv[1], "documentsIn": 7, "documentsOut": 5, "message": "at work"}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
 
 
 def say(outcome, reason, message="", counts=None):
@@ -55,6 +41,21 @@ def tries_before(storage, item):
 
 
 def hang():
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Progress(BaseHTTPRequestHandler):
+        def do_GET(self):
+            progress = {"stage": sys.argv[1], "documentsIn": 7, "documentsOut": 5, "message": "at work"}
+            body = json.dumps(progress).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     server = HTTPServer(("127.0.0.1", int(os.environ["PRETRAIN_HTTP_PORT"])), Progress)

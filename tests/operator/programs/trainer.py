@@ -1,8 +1,8 @@
 """A small trainer that speaks the protocol of docs/wire-formats.md.
 
-Usage: trainer.py SCRIPT. SCRIPT is JSON: {"steps": 20, "secondsPerStep": 0.02, "dieAt": [[5, "SIGKILL"], [9, "70"]]}: each
-entry of dieAt is used by one life, in order. It holds a lock on the storage: a second trainer beside it ends with 64.
-Checkpoints are a step number in checkpoints/step.txt, saved every 5 steps and on SIGTERM.
+Usage: trainer.py SCRIPT. SCRIPT is JSON: {"steps": 20, "secondsPerStep": 0.02, "dieAt": [[5, "SIGKILL"], [9, "70"]]}:
+each entry of dieAt is used by one life, in order. A lock on the storage makes a second trainer beside it end with 64.
+Checkpoints are folders with a manifest, saved every 5 steps and on SIGTERM.
 """
 
 import fcntl
