@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pretrain_api.estimates.flops import Recompute
-from pretrain_api.estimates.network import Experts, FeedForward, Layers, Network
+from pretrain_api.estimates.layers import Experts, FeedForward, Layers
+from pretrain_api.estimates.network import Network
 
 
 @dataclass(frozen=True)

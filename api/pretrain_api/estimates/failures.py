@@ -39,7 +39,7 @@ def daly_interval_seconds(save_seconds: float, seconds_between_failures: float) 
 def goodput(interval_seconds: float, rate: FailureRate) -> float:
     """Return the share of the time that makes progress that lasts: 0 … 1.
 
-    The inverse of Daly's expected completion time for exponentially distributed failures (2006, equation 20):
+    The inverse of Daly's expected completion time for exponentially distributed failures (2006):
     interval / (M · e^(R/M) · (e^((interval + save)/M) - 1)), M the mean time between failures, R the restart.
     """
     mean = rate.seconds_between_failures

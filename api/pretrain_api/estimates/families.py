@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from pretrain_api.estimates.network import (
-    Attention,
-    Experts,
-    FeedForward,
-    LatentAttention,
-    Layers,
-    Network,
-)
+from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention, Layers
+from pretrain_api.estimates.network import Network
 from pretrain_api.presets import Architecture
 
 T5_DECODER_SHARE = 114 / 512

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pretrain_api.estimates.activations import Kernels
 from pretrain_api.estimates.devices import Device
 from pretrain_api.estimates.flops import Recompute, training_flops
+from pretrain_api.estimates.layers import Experts
 from pretrain_api.estimates.memory import Layout, MemoryBytes, Numbers, local_parameters, memory_bytes
-from pretrain_api.estimates.network import Experts, Network
+from pretrain_api.estimates.network import Network
 
 KERNEL_UTILIZATION = 0.6
 """Share of the peak that the kernels of large layers reach: FlashAttention and matrix products in BF16."""

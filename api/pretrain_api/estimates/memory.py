@@ -16,7 +16,8 @@ from pretrain_api.estimates.activations import (
     logits_bytes,
 )
 from pretrain_api.estimates.flops import Recompute
-from pretrain_api.estimates.network import Layers, Network
+from pretrain_api.estimates.layers import Layers
+from pretrain_api.estimates.network import Network
 
 OPTIMIZER_BYTES = {"bf16": 12, "fp16": 12, "tf32": 8, "fp32": 8}
 """Adam: two FP32 moments, and FP32 weights where the weights themselves are 16 bit (Rajbhandari et al. 2020, 3.1)."""

@@ -24,7 +24,8 @@ from pretrain_api.estimates.families import (
     opt,
     t5,
 )
-from pretrain_api.estimates.network import Attention, Experts, FeedForward, LatentAttention, Network
+from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention
+from pretrain_api.estimates.network import Network
 from pretrain_api.presets import PRESETS
 
 
@@ -106,9 +107,9 @@ def _gpt_like_models() -> Iterator[PublishedModel]:
     ):
         settings = "OPT" if name == "175b" else None
         yield PublishedModel(f"opt-{name}", opt(hidden, layers, heads), 2048, source, 180 * 10**9, settings)
-    source = "Zeng et al. 2023, GLM-130B, section 2 and table 11"
+    source = "Zeng et al. 2023, GLM-130B, and its released configuration"
     yield PublishedModel("glm-130b", glm_130b(), 2048, source, 400 * 10**9, "GLM-130B")
-    source = "Almazrouei et al. 2023, Falcon, table 16"
+    source = "Almazrouei et al. 2023, Falcon, and its released configurations"
     for name, network, tokens, settings in (
         ("7b", falcon(4544, 32, 71, 1, norms=1), 1_500 * 10**9, None),
         ("40b", falcon(8192, 60, 128, 8), 1_000 * 10**9, None),
@@ -152,10 +153,10 @@ def _qwen_models() -> Iterator[PublishedModel]:
 
 def _llama_like_models() -> Iterator[PublishedModel]:
     trillion = 10**12
-    baichuan = "Yang et al. 2023, Baichuan 2, tables 2 and 3"
+    baichuan = "Yang et al. 2023, Baichuan 2, and its released configurations"
     internlm = "Cai et al. 2024, InternLM2, and its released configurations"
     deepseek = "Bi et al. 2024, DeepSeek LLM, table 2"
-    yi = "Young et al. 2024, Yi, table 1"
+    yi = "Young et al. 2024, Yi, and its released configurations"
     llama3 = "Dubey et al. 2024, Llama 3, table 3"
     for name, vocab_size, sizes, context, tokens, settings, source in (
         ("llama3-8b", 128_256, (4096, 14_336, 32, 32, 8), 8192, 15 * trillion, None, llama3),
@@ -186,7 +187,7 @@ def _mixture_models() -> Iterator[PublishedModel]:
         dense_layers=1,
         dense_intermediate_size=10_944,
     )
-    source = "Dai et al. 2024, DeepSeekMoE, section 5.1"
+    source = "Dai et al. 2024, DeepSeekMoE, and its released configuration"
     yield PublishedModel("deepseek-moe-16b", small, 4096, source, 2 * 10**12)
     second = deepseek_moe(
         5120,

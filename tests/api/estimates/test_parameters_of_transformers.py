@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pretrain_api.estimates import families
-from pretrain_api.estimates.network import Attention, Experts, FeedForward, LatentAttention, Network
+from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention
+from pretrain_api.estimates.network import Network
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
