@@ -29,7 +29,9 @@ def sample_corpus(
 
     parameters = SampleParameters(megabytes=megabytes)
     try:
-        with Progress("[progress.description]{task.description}", BarColumn(), DownloadColumn(), transient=True) as bar:
+        columns = ("[progress.description]{task.description}", BarColumn(), DownloadColumn())
+        screen = Console(stderr=True)
+        with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
             task = bar.add_task("Writing text", total=sum(file.size for file in list_files(parameters)))
             counts = write_sample_corpus(
                 directory,
