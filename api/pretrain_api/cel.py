@@ -47,6 +47,21 @@ def _count(*fields: str) -> str:
     return " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
 
 
+def _matches(pattern: str, message: str) -> CelRule:
+    return CelRule(f"self.matches('{pattern}')", message)
+
+
+_LABEL = _matches("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "not a name; write lower-case letters, digits and '-'")
+_SUBDOMAIN = _matches("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "not a name; write lower-case letters, digits, '-' and '.'")
+_STAYS_INSIDE = CelRule(
+    "!self.matches('://.*(^|/)[.][.](/|$)') && !self.matches('[[:cntrl:]]')",
+    "the uri leaves its storage by '..', or has characters that do not print; write a clean path",
+)
+_READABLE = CelRule(
+    "!self.contains('://') || self.matches('^(file|s3|gs|hf|http|https|sample)://.+')",
+    "this kind of URL cannot be read; write a path, or file, s3, gs, hf, http, https or sample with ://",
+)
+_LANGUAGE = _matches("^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "not a language code; write one of ISO 639, such as en")
 _ALL_SIZES = " && ".join(f"has(self.{to_camel(name)})" for name in REQUIRED_WITHOUT_PRESET)
 _FIRST_FROM_ZERO = "(type(self[0].from) == int ? self[0].from == 0 : self[0].from.matches('^0+([.]0+)?[A-Za-z]*$'))"
 _COMPLETE_WEIGHTS = CelRule(
@@ -83,6 +98,12 @@ RULES_BY_PATH: dict[str, tuple[CelRule, ...]] = {
             "model.vocabSize has fewer rows than the tokenizer has pieces; write at least tokenizer.train.vocabSize",
         ),
         CelRule(
+            "!has(self.training) || !has(self.training.evaluation) || !has(self.training.evaluation.everyTokens) || "
+            "!has(self.data.split) || !has(self.data.split.validation) || self.data.split.validation > 0.0 || "
+            "!has(self.data.sources)",
+            "nothing is held back for training.evaluation; write data.split.validation above 0, or remove everyTokens",
+        ),
+        CelRule(
             "has(self.model) == has(oldSelf.model)",
             "model and training cannot be added or removed once the job is made; make a job of another name",
         ),
@@ -95,9 +116,35 @@ RULES_BY_PATH: dict[str, tuple[CelRule, ...]] = {
         _unchanged("uri"),
     ),
     "spec.storage.uri": (
+        _STAYS_INSIDE,
         CelRule(
-            "!self.matches('(^|/)[.][.](/|$)')",
-            "the uri leaves its storage by '..'; write the path without it",
+            "self == '' || self.matches('^(pvc://[a-z0-9]|s3://[a-z0-9]|gs://[a-z0-9]|file:///)') && "
+            "!self.matches('^(pvc|s3|gs)://[^/]*[^-a-z0-9._/]')",
+            "no such claim, bucket or path; write pvc://claim/path, s3://bucket/prefix or file:///path",
+        ),
+    ),
+    "spec.storage.create.size": (_matches("[1-9]", "a claim needs a size above 0; write for example 500Gi"),),
+    "spec.storage.create.storageClassName": (_SUBDOMAIN,),
+    "spec.queueName": (_LABEL,),
+    "spec.schedulerName": (_SUBDOMAIN,),
+    "spec.priorityClassName": (_SUBDOMAIN,),
+    "spec.trainer.image": (
+        _matches("^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", "not an image; write for example ghcr.io/team/trainer:1.0"),
+    ),
+    "spec.checkpoint": (
+        # null counts as not given here, so that both being null can't be told from the defaults.
+        CelRule(
+            "!has(self.keepEverySteps) || !has(self.everySteps) || self.keepEverySteps % self.everySteps == 0",
+            "keepEverySteps has to be a multiple of everySteps; write one, or remove it",
+        ),
+    ),
+    "spec.data.sources[].uri": (_STAYS_INSIDE, _READABLE),
+    "spec.data.sources[].language": (_LANGUAGE,),
+    "spec.data.tokenized[].uri": (_STAYS_INSIDE, _READABLE),
+    "spec.data.curriculum[].weights": (
+        CelRule(
+            "self.exists(name, self[name] > 0.0)",
+            "the weights are all zero; give at least one source a weight above 0",
         ),
     ),
     "spec.data": (
@@ -140,6 +187,10 @@ RULES_BY_PATH: dict[str, tuple[CelRule, ...]] = {
             "self.numAttentionHeads % self.numKeyValueHeads == 0",
             "numAttentionHeads is not divisible by numKeyValueHeads; write a divisor",
         ),
+        CelRule(
+            "!has(self.headDim) || self.headDim % 2 == 0",
+            "an odd head cannot be rotated (RoPE turns pairs); write an even headDim",
+        ),
         CelRule("self == oldSelf", "the model cannot be changed once the job is made; make a job of another name"),
     ),
     "spec.objective": (
@@ -160,7 +211,6 @@ RULES_BY_PATH: dict[str, tuple[CelRule, ...]] = {
         CelRule(f"size(self) == 0 || {_FIRST_FROM_ZERO}", "the first stage starts the run; write from: 0"),
     ),
     "spec.training.learningRate": (
-        CelRule("self.peak < 1.0", "a learning rate of 1 or more diverges at once; write less, such as 3e-4"),
         CelRule(
             "!has(self.decayTokens) || !has(self.decay) || self.decay != 'constant'",
             "decayTokens has no meaning with decay: constant; remove it, or write decay: cosine",
@@ -168,8 +218,9 @@ RULES_BY_PATH: dict[str, tuple[CelRule, ...]] = {
     ),
     "spec.training.parallelism": (
         CelRule(
-            "!has(self.offload) || self.offload != 'nvme' || (has(self.zero) && self.zero == 3)",
-            "offload: nvme needs zero: 3; raise zero, or write offload: none",
+            "!has(self.offload) || self.offload == 'none' || (has(self.zero) ? self.zero : 1) >= "
+            "(self.offload == 'cpu' ? 1 : 3)",
+            "offload: cpu needs zero: 1 or more, offload: nvme zero: 3; raise zero, or write offload: none",
         ),
         CelRule(
             "!has(self.pipeline) || self.pipeline == 1 || !has(self.zero) || self.zero < 2",

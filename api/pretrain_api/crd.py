@@ -122,7 +122,7 @@ def _int_or_string(node: Schema) -> Schema:
     """Return the schema of a whole number or text: a quantity of tokens, or a number or "auto"."""
     result: Schema = {"x-kubernetes-int-or-string": True}
     if "pattern" in node:
-        return {**result, "pattern": node["pattern"]}
+        return {**result, "pattern": node["pattern"], **_bounds(node)}
     for alternative in node["anyOf"]:
         if "const" in alternative:
             result["pattern"] = f"^{alternative['const']}$"

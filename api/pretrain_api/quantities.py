@@ -129,10 +129,10 @@ _SCHEMA: dict[str, Any] = {
     "pattern": TOKEN_QUANTITY_PATTERN,
 }
 
-TokenCount = Annotated[int, BeforeValidator(parse_tokens), WithJsonSchema(_SCHEMA, mode="validation")]
+TokenCount = Annotated[int, BeforeValidator(parse_tokens), WithJsonSchema({**_SCHEMA, "minimum": 0}, mode="validation")]
 """A number of tokens, zero allowed; accepts quantities such as "4M"."""
 
 PositiveTokenCount = Annotated[
-    int, Field(gt=0), BeforeValidator(parse_tokens), WithJsonSchema(_SCHEMA, mode="validation")
+    int, Field(gt=0), BeforeValidator(parse_tokens), WithJsonSchema({**_SCHEMA, "minimum": 1}, mode="validation")
 ]
 """A number of tokens of at least one; accepts quantities such as "4M"."""

@@ -44,7 +44,7 @@ class Batch(SpecModel):
 class LearningRate(SpecModel):
     """Linear warm-up, then decay to a floor; measured in tokens, so that batch stages don't bend it."""
 
-    peak: PositiveNumber = Field(examples=[3e-4])
+    peak: Annotated[float, Field(strict=True, gt=0, lt=1)] = Field(examples=[3e-4])
     """Learning rate at the end of the warm-up."""
     warmup_tokens: TokenCount = 0
     """Length of the linear warm-up."""
@@ -63,9 +63,9 @@ class Optimizer(SpecModel):
     """Kind of optimiser (Loshchilov and Hutter 2019)."""
     betas: tuple[Beta, Beta] = (0.9, 0.95)
     """Decay of the first and second moment."""
-    eps: PositiveNumber = 1e-8
+    eps: Annotated[float, Field(strict=True, gt=0, lt=0.01)] = 1e-8
     """Term added to the denominator."""
-    weight_decay: NonNegativeNumber = 0.1
+    weight_decay: Fraction = 0.1
     """Decoupled weight decay."""
 
 
@@ -157,7 +157,7 @@ class Spike(SpecModel):
 
     window: Annotated[PositiveInteger, Field(ge=8, le=100_000)] = 128
     """Accepted steps the statistics are taken over."""
-    threshold: PositiveNumber = 6.0
+    threshold: Annotated[float, Field(strict=True, ge=1)] = 6.0
     """Deviations from the baseline that make a spike (OLMo-core: 6)."""
     warmup_steps: NonNegativeInteger = 100
     """Steps before the detector judges; NaN and infinity are noticed always."""

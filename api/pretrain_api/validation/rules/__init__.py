@@ -8,9 +8,9 @@ from pretrain_api.validation.rules import (
     mixture,
     model,
     names,
-    optimization,
     parallelism,
     pods,
+    records,
     storage,
     tokenizer,
 )
@@ -27,7 +27,7 @@ TOPICS = (
     batch,
     parallelism,
     learning_rate,
-    optimization,
+    records,
     pods,
 )
 

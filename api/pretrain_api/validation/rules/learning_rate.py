@@ -56,13 +56,3 @@ def constant_has_no_decay(context: RuleContext) -> Iterator[Finding]:
     rate = context.training.learning_rate if context.training else None
     if rate is not None and rate.decay == "constant" and rate.decay_tokens is not None:
         yield Finding(f"{_RATE}.decayTokens", "has no meaning with decay: constant; remove it, or write decay: cosine")
-
-
-@rule(f"{_RATE}.peak")
-def peak_is_sane(context: RuleContext) -> Iterator[Finding]:
-    """The documented peaks lie between 7e-6 and 1e-2; at 1 AdamW moves every weight by 1 a step."""
-    rate = context.training.learning_rate if context.training else None
-    if rate is not None and rate.peak >= 1:
-        yield Finding(
-            f"{_RATE}.peak", f"a learning rate of {rate.peak:g} diverges at once; write less than 1, such as 3e-4"
-        )
