@@ -1,8 +1,8 @@
 """A small preparation program that speaks the protocol of docs/wire-formats.md.
 
 Usage: stage.py STAGE SCRIPT. SCRIPT is JSON: {"clean-1": ["70", "hang", "0"]} gives what the tries of a work item do,
-one after the other: an exit code, a signal's name, or hang (until SIGTERM). The last entry holds for all further tries;
-items that aren't named succeed. Every try is noted in tries.jsonl of the storage.
+one after the other: an exit code, a signal's name, hang (until SIGTERM), or deaf (SIGTERM ignored). The last entry holds
+for all further tries; items that aren't named succeed. Every try is noted in tries.jsonl of the storage.
 """
 
 import json
@@ -74,6 +74,10 @@ def main():
     action = actions[min(tries_before(storage, item), len(actions) - 1)]
     note(storage, item, action)
     print(f"{item}: {action}", flush=True)
+    if action == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            signal.pause()
     if action == "hang":
         hang()
     if action.startswith("SIG"):
