@@ -13,6 +13,7 @@ import yaml
 
 from pretrain_api.json_schema import FieldPath
 from pretrain_api.problems import Problem, format_path, shown
+from pretrain_api.validation.scalars import Loader, parse_number
 
 MAX_TEXT_BYTES = 1_048_576
 """Kubernetes keeps objects of up to 1.5 MiB, managed fields and status included."""
@@ -33,33 +34,6 @@ class Document:
     """Line, from 1, by path of the field."""
     complete: bool = True
     """False: the text could not be read as YAML."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Scalars as kubectl reads them: 3e-4 is a number, 1:30 and 2026-01-01 are text."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as PyYAML declares it
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool",
-    re.compile(r"^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$"),
-    list("yYnNtTfFoO"),
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"^[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$"),
-    list("-+0123456789"),
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
 
 
 def load_documents(text: str) -> list[Document]:
@@ -86,7 +60,7 @@ def _broken(index: int, path: str, message: str) -> Document:
 
 
 def _nodes(text: str) -> Iterator[yaml.Node | None]:
-    loader = _Loader(text)
+    loader = Loader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
@@ -230,9 +204,8 @@ class _Builder:
         return text
 
     def _number(self, kind: str, text: str, path: FieldPath) -> int | float | None:
-        plain = text.replace("_", "").lower()
         try:
-            value = _integer(plain) if kind == "int" else _float(plain)
+            value = parse_number(kind, text)
         except ValueError:
             self._problem(path, f"{shown(text)} is not a number; write one in digits")
             return None
@@ -250,18 +223,3 @@ class _Builder:
         self.document.problems.append(
             Problem(formatted or f"line {line or 1}", message, self.document.index, line=line)
         )
-
-
-def _integer(text: str) -> int:
-    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if digits.startswith(("0b", "0o", "0x")):
-        return sign * int(digits, 0)
-    if len(digits) > 1 and digits.startswith("0"):
-        return sign * int(digits, 8)
-    return sign * int(digits[:30])
-
-
-def _float(text: str) -> int | float:
-    value = float(text.replace(".inf", "inf").replace(".nan", "nan"))
-    # As it would be written in JSON: 1e9 is a whole number.
-    return int(value) if value.is_integer() and abs(value) < 2**53 else value
