@@ -46,6 +46,9 @@ def test_up_and_down_can_be_repeated_and_leave_nothing(host: dict[str, object], 
     first = _finish("up")
     assert first.splitlines()[-1] == f"export KUBECONFIG={no_cluster.kubeconfig}"
     assert no_cluster.kubeconfig.stat().st_mode & 0o077 == 0
+    running = traces()
+    changed = {name for name, before in host.items() if running[name] != before}
+    assert changed == {"processes", "links", "addresses", "routes", "control groups", "state"}
     uid = no_cluster.kubectl("get", "namespace", "default", "-o", "jsonpath={.metadata.uid}")
     assert _finish("up") == first
     assert no_cluster.kubectl("get", "namespace", "default", "-o", "jsonpath={.metadata.uid}") == uid

@@ -35,19 +35,26 @@ def traces() -> dict[str, object]:
 
 
 def _processes() -> list[tuple[str, ...]]:
-    """Those of the cluster: by their files, or in a process namespace of their own."""
-    ours = str((PROC / "self" / "ns" / "pid").readlink())
-    folders = (str(state_directory()), str(tools_directory()))
+    """Those that build the cluster's tools, or have its files on their command line or among their mounts."""
+    state, unfinished_build = str(state_directory()), f"{tools_directory()}/."
     return [
         found.arguments
         for found in all_processes()
-        if found.pid_namespace != ours or any(folder in argument for argument in found.arguments for folder in folders)
+        if any(state in argument or unfinished_build in argument for argument in found.arguments)
+        or state in _mounts_of(str(found.pid))
     ]
+
+
+def _mounts_of(process: str) -> str:
+    try:
+        return (PROC / process / "mountinfo").read_text()
+    except OSError:  # it has ended
+        return ""
 
 
 def _mounts() -> list[str]:
     """Where something is mounted."""
-    return sorted(line.split()[4] for line in (PROC / "self" / "mountinfo").read_text().splitlines())
+    return sorted(line.split()[4] for line in _mounts_of("self").splitlines())
 
 
 def _entries(folder: Path) -> list[str]:

@@ -89,7 +89,7 @@ def images_of(archive: Path) -> dict[str, str]:
         ClusterError: it isn't there, isn't an OCI archive, or names no image.
     """
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, "r:") as tar:
             member = tar.extractfile("index.json")
             index = json.load(member) if member else {}
     except (OSError, KeyError, tarfile.TarError, ValueError) as error:
