@@ -154,6 +154,11 @@ class Rehearsals:
             print(f"--- supervisor {number}, exit code {node.process.returncode}")
             print("\n".join(node.lines))
 
+    def finish(self, *nodes: Node) -> list[int]:
+        """Let training end; return the exit codes."""
+        (self.storage / "enough").touch()
+        return [node.wait() for node in nodes]
+
     def lives(self) -> list[dict[str, Any]]:
         """Return one entry for each life of a rank."""
         path = self.storage / "lives.jsonl"

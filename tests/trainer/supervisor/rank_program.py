@@ -3,7 +3,7 @@
 What it "trains" is a counter: `checkpoint.json` in the storage has the step. PRETRAIN_RANK_MODULE=rank_program
 starts it; REHEARSAL is a JSON object:
 
-- `steps`, `stepSeconds`, `checkpointEvery`;
+- `steps`, `stepSeconds`, `checkpointEvery`; training also ends when there is a file `enough` in the storage;
 - `imports`: modules that a rank imports first;
 - `startSeconds`: how long a rank takes until it meets the others;
 - `faults`: `[{"rank", "step", "action", "times"}]`; actions: `exit N`, `signal N`, `hang`, `exit-without-result N`.
@@ -32,7 +32,8 @@ from pretrain_api.wire import ExitCode, StorageLayout, TerminationMessage, Train
 from pretrain_trainer import rank_protocol
 from pretrain_trainer.ledger import utc_now
 
-STOP_FLAG = 1
+ENOUGH_FLAG = 1
+STOP_FLAG = 2
 PEER_TIMEOUT_SECONDS = 30.0
 
 
@@ -67,19 +68,27 @@ class Rehearsal:
         while self.step < self.plan["steps"]:
             self.have_fault()
             time.sleep(self.plan["stepSeconds"])
-            flags = self.exchange(STOP_FLAG if self.stop_wanted else 0)
+            flag = self.exchange(self.flag())
             self.step += 1
             self.heartbeat()
-            if self.step % self.plan["checkpointEvery"] == 0 or flags:
+            if self.step % self.plan["checkpointEvery"] == 0 or flag == STOP_FLAG:
                 self.save()
             self.report("Training")
-            if flags:
+            if flag == STOP_FLAG:
                 raise StoppedError
+            if flag == ENOUGH_FLAG:
+                break
         self.save()
         self.exchange(0)
         if self.rank == 0:
             replace(self.storage.completed, json.dumps({"step": self.step}))
         self.leave_result("Completed", "Completed", f"made {self.step} steps")
+
+    def flag(self) -> int:
+        """Say what this rank wants; the largest wish of all is done."""
+        if self.stop_wanted:
+            return STOP_FLAG
+        return ENOUGH_FLAG if self.rank == 0 and (self.storage.root / "enough").exists() else 0
 
     def take_lock(self) -> None:
         """Hold the rank's lock for life; say so if another process has it."""

@@ -24,7 +24,7 @@ from pretrain_trainer.supervisor.messages import Action, Directive
 from pretrain_trainer.supervisor.progress_tracker import ProgressTracker
 from pretrain_trainer.supervisor.record import RECORD_FILE, Record, load_record, save_record
 from pretrain_trainer.supervisor.settings import World
-from pretrain_trainer.supervisor.stopping import KILL_GRACE_SECONDS, StopPlan
+from pretrain_trainer.supervisor.stopping import KILL_GRACE_SECONDS, SETTLE_SECONDS, StopPlan
 from pretrain_trainer.supervisor.watchdog import STARTING_BEATS, Watchdog
 
 
@@ -142,8 +142,16 @@ class TestStopPlan:
         plan.due(0.0)
         plan.strengthen(StopMode.KILL, 1.0)
         plan.strengthen(StopMode.SAVE, 1.5)
+        assert plan.due(1.2) == []
         assert plan.due(1.5) == [signal.SIGTERM]
         assert plan.due(1.0 + KILL_GRACE_SECONDS) == [signal.SIGKILL]
+
+    def test_ranks_may_end_by_themselves_first(self) -> None:
+        plan = StopPlan.begin(StopMode.KILL, 0.0, 30.0)
+        assert plan.due(0.0) == []
+        assert not plan.asked
+        assert plan.due(SETTLE_SECONDS) == [signal.SIGTERM]
+        assert plan.asked
 
     def test_a_hang_shows_its_stacks_first(self) -> None:
         plan = StopPlan.begin(StopMode.DUMP, 0.0, 30.0)

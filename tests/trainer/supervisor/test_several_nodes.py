@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import time
@@ -47,7 +48,7 @@ def test_other_nodes_show_their_state(rehearsals: Rehearsals) -> None:
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_rank_restarts_all(rehearsals: Rehearsals, victim: int) -> None:
-    rehearsals.plan["steps"] = 400
+    rehearsals.plan["steps"] = 1_000_000
     nodes = everybody(rehearsals, 2)
     wait_until(lambda: nodes[0].step() > 5, "training")
     pid = rehearsals.living_rank(victim)
@@ -55,7 +56,7 @@ def test_a_killed_rank_restarts_all(rehearsals: Rehearsals, victim: int) -> None
     moment = time.time()
     kill(pid)
     print(f"rank {victim} killed: training again after {is_training_again(rehearsals, moment, 2):.2f} s")
-    assert [node.wait() for node in nodes] == [0, 0]
+    assert rehearsals.finish(*nodes) == [0, 0]
     assert not rehearsals.overlapped()
     assert [event["reason"] for event in rehearsals.events()] == ["Killed"]
 
@@ -63,7 +64,7 @@ def test_a_killed_rank_restarts_all(rehearsals: Rehearsals, victim: int) -> None
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("gracefully", [True, False])
 def test_a_lost_node_is_waited_for(rehearsals: Rehearsals, victim: int, gracefully: bool) -> None:
-    rehearsals.plan["steps"] = 600
+    rehearsals.plan["steps"] = 1_000_000
     nodes = everybody(rehearsals, 2)
     wait_until(lambda: nodes[0].step() > 5, "training")
     moment = time.time()
@@ -75,7 +76,7 @@ def test_a_lost_node_is_waited_for(rehearsals: Rehearsals, victim: int, graceful
     nodes[victim] = rehearsals.start(victim, 2, 1)
     seconds = is_training_again(rehearsals, moment, 2)
     print(f"node {victim} lost (gracefully: {gracefully}) and replaced at once: training again after {seconds:.2f} s")
-    assert [node.wait() for node in nodes] == [0, 0]
+    assert rehearsals.finish(*nodes) == [0, 0]
     assert not rehearsals.overlapped()
     if gracefully:
         assert rehearsals.lives()
@@ -128,11 +129,11 @@ def test_a_taken_master_port_is_a_temporary_failure(rehearsals: Rehearsals) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [random.randrange(1_000_000)])
-def test_survives_murder_at_random_moments(rehearsals: Rehearsals, seed: int) -> None:
-    print(f"seed {seed}")
+def test_survives_murder_at_random_moments(rehearsals: Rehearsals) -> None:
+    seed = int(os.environ.get("MURDER_SEED", random.randrange(1_000_000)))
+    print(f"MURDER_SEED={seed}")
     chance = random.Random(seed)
-    rehearsals.plan |= {"steps": 1500, "checkpointEvery": 20}
+    rehearsals.plan |= {"steps": 1_000_000, "checkpointEvery": 20}
     nodes = everybody(rehearsals, 3)
     for _ in range(6):
         begin = nodes[0].step()
@@ -143,7 +144,7 @@ def test_survives_murder_at_random_moments(rehearsals: Rehearsals, seed: int) ->
         moment = time.time()
         murder(rehearsals, nodes, victim, how)
         print(f"{how} of node {victim}: training again after {is_training_again(rehearsals, moment, 3):.2f} s")
-    assert [node.wait() for node in nodes] == [0, 0, 0]
+    assert rehearsals.finish(*nodes) == [0, 0, 0]
     assert not rehearsals.overlapped()
 
 

@@ -22,7 +22,7 @@ class StopMode(Enum):
     SAVE = auto()
     """SIGTERM, and the grace period for a checkpoint."""
     KILL = auto()
-    """SIGTERM, a moment, SIGKILL."""
+    """A moment, SIGTERM, a moment, SIGKILL."""
     DUMP = auto()
     """SIGUSR1 for the stacks, a moment, SIGKILL."""
     NOW = auto()

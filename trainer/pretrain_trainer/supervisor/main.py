@@ -100,7 +100,9 @@ async def _stay_completed(settings: Settings) -> int:
 
 def _listen(settings: Settings, snapshot: Callable[[], Snapshot]) -> Endpoints | None:
     try:
-        return Endpoints(settings.world.listen_address, settings.http_port, snapshot)
+        endpoints = Endpoints(settings.world.listen_address, settings.http_port, snapshot)
+        LOGGER.info("/progress, /healthz and /metrics are on port %d", endpoints.port)
+        return endpoints
     except OSError as error:
         LOGGER.error(
             "port %d can't be listened on: %s; going on without /progress, /healthz, /metrics; set %s to another one",

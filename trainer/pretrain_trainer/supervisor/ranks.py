@@ -258,7 +258,9 @@ class RankGroup:
         LOGGER.info("rank %d ended: %s", self._global_rank(local_rank), describe_status(status))
         if status == ExitCode.DONE:
             return
-        if self._plan is not None and (self._plan.mode is not StopMode.SAVE or status in _STOPPED_AS_ASKED):
+        asked = self._plan is not None and self._plan.asked
+        saving = self._plan is not None and self._plan.mode is StopMode.SAVE
+        if asked and (not saving or status in _STOPPED_AS_ASKED):
             return
         reason, message = self._explain(local_rank, status)
         self._fail(local_rank, status if status > 0 else None, reason, message)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pretrain_trainer.rank_protocol import STACK_DUMP_SIGNAL, STOP_SIGNAL
 from pretrain_trainer.supervisor.agent import StopMode
 
+SETTLE_SECONDS = 0.3
+"""Before SIGTERM where a rank has failed: the others' own end may tell more, as its peers often notice first."""
 KILL_GRACE_SECONDS = 1.0
-"""Between SIGTERM and SIGKILL where no checkpoint is expected: time to flush output, no more, since every restart pays
+"""Until SIGKILL where no checkpoint is expected: time to flush output, no more, since every restart pays
 it when a rank is stuck in a collective operation."""
 STACK_DUMP_SECONDS = 1.0
 """Between SIGUSR1 and SIGKILL: writing the stacks of a process takes milliseconds."""
@@ -24,6 +26,8 @@ class StopPlan:
     mode: StopMode
     grace_seconds: float
     """For a checkpoint, in mode SAVE."""
+    asked: bool = False
+    """Has any signal been sent? Until then, whatever ends has ended by itself."""
     _due: list[tuple[float, signal.Signals]] = field(default_factory=list)
 
     @classmethod
@@ -43,12 +47,13 @@ class StopPlan:
         """Return the signals to send now; each comes once."""
         ready = [number for time, number in self._due if time <= now]
         self._due = [(time, number) for time, number in self._due if time > now]
+        self.asked = self.asked or bool(ready)
         return ready
 
     def _schedule(self, mode: StopMode, now: float) -> None:
         steps: dict[StopMode, list[tuple[float, signal.Signals]]] = {
             StopMode.SAVE: [(0.0, STOP_SIGNAL), (self.grace_seconds, signal.SIGKILL)],
-            StopMode.KILL: [(0.0, STOP_SIGNAL), (KILL_GRACE_SECONDS, signal.SIGKILL)],
+            StopMode.KILL: [(SETTLE_SECONDS, STOP_SIGNAL), (KILL_GRACE_SECONDS, signal.SIGKILL)],
             StopMode.DUMP: [(0.0, STACK_DUMP_SIGNAL), (STACK_DUMP_SECONDS, signal.SIGKILL)],
             StopMode.NOW: [(0.0, signal.SIGKILL)],
         }
