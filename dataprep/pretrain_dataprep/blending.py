@@ -44,7 +44,9 @@ def blend_phases(data: Data, sources: list[BlendSource]) -> list[BlendPhase]:
         ConfigurationError: All weights of a phase are zero.
     """
     if data.curriculum:
-        return [BlendPhase(from_tokens=int(phase.from_), weights=_normalized(phase.weights)) for phase in data.curriculum]
+        return [
+            BlendPhase(from_tokens=int(phase.from_), weights=_normalized(phase.weights)) for phase in data.curriculum
+        ]
     given = {source.name: source.weight for source in data.sources}
     if any(weight is not None for weight in given.values()):
         return [BlendPhase(from_tokens=0, weights=_normalized({name: weight or 0.0 for name, weight in given.items()}))]

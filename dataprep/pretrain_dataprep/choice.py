@@ -20,11 +20,13 @@ def fractions(content_hashes: np.ndarray, seed: int, purpose: str) -> np.ndarray
     with np.errstate(over="ignore"):
         mixed = _mix(content_hashes[:, 0] ^ key) + _mix(content_hashes[:, 1] ^ other_key)
         mixed = _mix(mixed)
-    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    result: np.ndarray = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return result
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
     """MurmurHash3's 64-bit finalizer."""
     values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return values ^ (values >> np.uint64(33))
+    mixed: np.ndarray = values ^ (values >> np.uint64(33))
+    return mixed

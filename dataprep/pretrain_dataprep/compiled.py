@@ -25,9 +25,9 @@ TEXT = "Array(uint8, 1, 'C', readonly=True)"
 
 def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function for the given signatures when its module is imported (a cached one loads in milliseconds)."""
-    return numba.njit(list(signatures), cache=True, nogil=True, boundscheck=False)  # type: ignore[no-any-return]
+    return numba.njit(list(signatures), cache=True, nogil=True, boundscheck=False)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function usable inside compiled ones."""
-    return numba.njit(cache=False, nogil=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(cache=False, nogil=True)(function)

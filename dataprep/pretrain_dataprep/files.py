@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import xxhash
 
@@ -38,11 +38,11 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
     try:
-        with open(temporary, "wb") as file:
+        with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
         sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -73,8 +73,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _replace_folder(new: Path, path: Path) -> None:
     discarded = new.with_name(new.name + "-old")
     if path.exists():
-        os.replace(path, discarded)
-    os.replace(new, path)
+        path.replace(discarded)
+    new.replace(path)
     sync(path.parent)
     shutil.rmtree(discarded, ignore_errors=True)
 
@@ -105,7 +105,7 @@ def json_bytes(value: Any) -> bytes:
 def hash_file(path: Path) -> str:
     """Return the xxh3-128 of a file, in hexadecimal."""
     digest = xxhash.xxh3_128()
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         while block := file.read(_HASH_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
@@ -131,7 +131,7 @@ class NpyWriter:
         self._dtype = numpy.dtype(dtype)
         self._row_shape = row_shape
         self._rows = 0
-        self._file = open(path, "wb")
+        self._file = path.open("wb")
         self._file.write(b"\0" * self._HEADER_BYTES)
 
     def append(self, array: np.ndarray) -> None:
@@ -143,7 +143,7 @@ class NpyWriter:
         self._file.write(numpy.ascontiguousarray(array, self._dtype).reshape(-1).view(numpy.uint8).data)
         self._rows += len(array)
 
-    def __enter__(self) -> NpyWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

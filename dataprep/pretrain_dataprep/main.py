@@ -9,12 +9,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 
 from pretrain_api.names import PREPARATION_STAGES, Reason
 from pretrain_api.wire import (
     DEFAULT_HTTP_PORT,
     DEFAULT_TERMINATION_LOG,
+    ENV_HTTP_ADDRESS,
     ENV_HTTP_PORT,
     ENV_TERMINATION_LOG,
     ExitCode,
@@ -71,7 +73,7 @@ def _run(arguments: list[str]) -> dict[str, int]:
     if len(arguments) != 1 or arguments[0] not in stages:
         raise ConfigurationError(f"usage: python -m pretrain_dataprep {'|'.join(stages)}")
     context = load_context(arguments[0], os.environ)
-    serve(context.progress, _port())
+    serve(context.progress, _port(), os.environ.get(ENV_HTTP_ADDRESS, ""))
     return stage_function(arguments[0])(context)
 
 
@@ -109,8 +111,7 @@ def _report(message: TerminationMessage) -> None:
         log(f"{message.reason}: {message.message}")
     path = os.environ.get(ENV_TERMINATION_LOG, DEFAULT_TERMINATION_LOG)
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(message.to_json())
+        Path(path).write_text(message.to_json(), encoding="utf-8")
     except OSError as error:
         # Outside a pod nobody asked for the default file; a chosen one that can't be written is worth a word.
         if ENV_TERMINATION_LOG in os.environ:

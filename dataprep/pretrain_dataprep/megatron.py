@@ -1,8 +1,8 @@
 """Megatron's indexed data set: tokens in a .bin file, their boundaries in a .idx file.
 
     .idx   magic "MMIDIDX\\0\\0", uint64 version 1, uint8 code of the tokens' type, uint64 sequences,
-           uint64 document boundaries, int32 length of each sequence in tokens, int64 offset of each in the .bin in bytes,
-           int64 the sequence at which each document begins, and the number of sequences at the end
+           uint64 document boundaries, int32 length of each sequence in tokens, int64 offset of each in the .bin in
+           bytes, int64 the sequence at which each document begins, and the number of sequences at the end
 
 All little-endian. Here a document is one sequence.
 """

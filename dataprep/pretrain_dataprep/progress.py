@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -80,10 +81,16 @@ class Progress:
         )
 
 
-def serve(progress: Progress, port: int) -> ThreadingHTTPServer | None:
-    """Serve `progress` from a daemon thread. A port that can't be had is logged: work is worth more than its display."""
+def serve(progress: Progress, port: int, address: str = "") -> ThreadingHTTPServer | None:
+    """Serve `progress` from a daemon thread; a port that can't be had is logged: work is worth more than its display.
+
+    Args:
+        progress: What is shown.
+        port: 0: any.
+        address: "": all addresses of this machine.
+    """
     try:
-        server = ThreadingHTTPServer(("", port), _handler(progress))
+        server = ThreadingHTTPServer((address, port), _handler(progress))
     except (OSError, OverflowError) as error:
         log(f"can't serve progress on port {port}: {error}; going on without")
         return None
@@ -95,7 +102,7 @@ def serve(progress: Progress, port: int) -> ThreadingHTTPServer | None:
 def _handler(progress: Progress) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            bodies = {
+            bodies: dict[str, tuple[str, Callable[[], str]]] = {
                 "/healthz": ("text/plain", lambda: "ok\n"),
                 "/progress": ("application/json", lambda: progress.snapshot().model_dump_json(by_alias=True)),
                 "/metrics": ("text/plain; version=0.0.4", progress.metrics),
@@ -111,7 +118,7 @@ def _handler(progress: Progress) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class' name)
             """Polls aren't worth a line in the log."""
 
     return Handler

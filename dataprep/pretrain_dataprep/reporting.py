@@ -41,14 +41,17 @@ def data_report(
     for spec, blended in zip(context.data.sources, sources, strict=True):
         units = [unit for unit in corpus.units if unit.source.name == spec.name]
         report = _source_report(spec, blended, units, clusters)
-        reports.append(report.model_copy(update={"bytes_kept": bytes_kept[spec.name], "planned_epochs": epochs[spec.name]}))
+        reports.append(
+            report.model_copy(update={"bytes_kept": bytes_kept[spec.name], "planned_epochs": epochs[spec.name]})
+        )
     tokens = sum(source.train_tokens + source.validation_tokens for source in sources)
     kept = sum(bytes_kept.values())
     return DataReport(
         sources=reports,
         stages=_stages(corpus, clusters, sources),
         duplicate_clusters={
-            kind: {int(size): count for size, count in sizes.items()} for kind, sizes in clusters["clusterSizes"].items()
+            kind: {int(size): count for size, count in sizes.items()}
+            for kind, sizes in clusters["clusterSizes"].items()
         },
         vocab_size=vocab_size,
         settings=_settings(context, kept / tokens if tokens else None),

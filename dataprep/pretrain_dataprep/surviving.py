@@ -27,7 +27,7 @@ def clusters_manifest(context: StageContext) -> Manifest:
 
 
 def removed_rows_input(manifest: Manifest, unit: CleanedUnit) -> Input:
-    """Return a unit's list of removed rows as an input. Raises TemporaryError if the unit is unknown to dedup-clusters."""
+    """Return a unit's list of removed rows as an input. Raises TemporaryError if dedup-clusters doesn't know it."""
     name = rows_name(unit.name)
     for output in manifest.outputs:
         if output.path == name:

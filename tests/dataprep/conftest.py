@@ -7,13 +7,14 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pretrain_api.names import INDEXED_STAGES, PREPARATION_STAGES
 from pretrain_api.resolve import resolved_json
 from pretrain_api.spec.job import PretrainJob
@@ -73,6 +74,7 @@ class Preparation:
             "PRETRAIN_CONFIG": str(config),
             "PRETRAIN_STORAGE": str(self.storage),
             "PRETRAIN_HTTP_PORT": "0",
+            "PRETRAIN_HTTP_ADDRESS": "127.0.0.1",
             "PRETRAIN_TERMINATION_LOG": str(self.root / f"{stage}-{index}.termination"),
             "JOB_COMPLETION_INDEX": str(index),
             **self.environment,
@@ -146,11 +148,58 @@ def preparation(tmp_path: Path) -> Callable[..., Preparation]:
     return make
 
 
-WORDS = (
-    "the be to of and that have with river stone bridge window garden morning evening letter number system process "
-    "memory engine signal pattern winter summer market village teacher student question answer reason result method "
-    "measure weight height travel journey mountain valley ocean island forest animal silver golden quiet loud bright"
-).split()
+WORDS = [
+    "the",
+    "be",
+    "to",
+    "of",
+    "and",
+    "that",
+    "have",
+    "with",
+    "river",
+    "stone",
+    "bridge",
+    "window",
+    "garden",
+    "morning",
+    "evening",
+    "letter",
+    "number",
+    "system",
+    "process",
+    "memory",
+    "engine",
+    "signal",
+    "pattern",
+    "winter",
+    "summer",
+    "market",
+    "village",
+    "teacher",
+    "student",
+    "question",
+    "answer",
+    "reason",
+    "result",
+    "method",
+    "measure",
+    "weight",
+    "height",
+    "travel",
+    "journey",
+    "mountain",
+    "valley",
+    "ocean",
+    "island",
+    "forest",
+    "animal",
+    "silver",
+    "golden",
+    "quiet",
+    "loud",
+    "bright",
+]
 
 
 def sentence(generator: random.Random, words: int) -> str:
@@ -181,7 +230,7 @@ def write_jsonl(path: Path, texts: list[str]) -> Path:
 
 
 @pytest.fixture
-def small_corpus(tmp_path: Path) -> Iterator[Path]:
+def small_corpus(tmp_path: Path) -> Path:
     """A directory with JSON lines and text files, with duplicates within and across them."""
     folder = tmp_path / "corpus"
     for number in range(4):
@@ -190,4 +239,4 @@ def small_corpus(tmp_path: Path) -> Iterator[Path]:
     generator = random.Random(99)
     for number in range(6):
         (folder / f"text-{number}.txt").write_text(article(generator, 20))
-    yield folder
+    return folder

@@ -76,7 +76,9 @@ def test_broken_json_line_over_the_share(preparation: Make, tmp_path: Path) -> N
     path.write_text("\n".join(lines) + "\n")
     prepared = with_source(preparation, path)
     outcome = prepared.run("clean")
-    failed(outcome, 65, "TooManyBadRecords", f"{path}:7: invalid JSON", "1 of 26 records", "data.badRecords.maxFraction")
+    failed(
+        outcome, 65, "TooManyBadRecords", f"{path}:7: invalid JSON", "1 of 26 records", "data.badRecords.maxFraction"
+    )
     nothing_half_written(prepared)
 
 
@@ -189,7 +191,8 @@ def test_full_disk(preparation: Make, tmp_path: Path) -> None:
         f"mount -o remount,size=100m {prepared.storage}; {sys.executable} -m pretrain_dataprep clean; echo code $?",
     )
     assert result.stdout.split() == ["mounted", "code", "75", "0", "code", "0"], result.stderr
-    assert "StorageFull: " in result.stderr and "no space left" in result.stderr
+    assert "StorageFull: " in result.stderr
+    assert "no space left" in result.stderr
     assert "Traceback" not in result.stderr
 
 

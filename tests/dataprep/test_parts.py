@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pretrain_api.spec.data import Data, TrainTokenizer
 from pretrain_dataprep.blending import blend_phases, blend_source, check_sizes, planned_epochs
 from pretrain_dataprep.choice import fractions
@@ -36,9 +37,8 @@ def test_atomic_file(tmp_path: Path) -> None:
     with atomic_file(path) as file:
         file.write(b"one")
         assert not path.exists()
-    with pytest.raises(RuntimeError), atomic_file(path) as file:
-        file.write(b"two")
-        raise RuntimeError
+    with pytest.raises(TypeError), atomic_file(path) as file:
+        file.write("not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
@@ -65,12 +65,15 @@ def test_npy_writer(tmp_path_factory: pytest.TempPathFactory, pieces: list[int])
         for array in arrays:
             writer.append(array)
     expected = np.concatenate([*arrays, np.empty((0, 3), np.uint32)])
-    assert (np.load(path) == expected).all() and np.load(path).shape == expected.shape
+    assert (np.load(path) == expected).all()
+    assert np.load(path).shape == expected.shape
 
 
 def recipe(**changes: Any) -> Recipe:
     inputs = [Input("/a", 1, "aa"), Input("/b", 2, "bb")]
-    return Recipe(**{"stage": "clean", "unit": "web-00000", "configuration": "c1", "code": "1", "inputs": inputs, **changes})
+    return Recipe(
+        **{"stage": "clean", "unit": "web-00000", "configuration": "c1", "code": "1", "inputs": inputs, **changes}
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,8 @@ def test_blend() -> None:
     a, b = blend_source("a", None, [counts(300, 10), counts(0), counts(100)]), blend_source("b", 2.0, [counts(50)])
     assert [pair.train for pair in a.pairs] == ["data/tokenized/a-00000.train", "data/tokenized/a-00002.train"]
     assert (a.train_tokens, a.validation_tokens) == (400, 10)
-    assert a.pairs[0].validation == "data/tokenized/a-00000.validation" and a.pairs[1].validation is None
+    assert a.pairs[0].validation == "data/tokenized/a-00000.validation"
+    assert a.pairs[1].validation is None
     (given_weights,) = blend_phases(data(3.0, 1.0), [a, b])
     assert given_weights.weights == {"a": 0.75, "b": 0.25}
     # 400 tokens against 50 tokens twice.
@@ -146,7 +150,8 @@ def test_choices_depend_on_text_seed_and_purpose() -> None:
     hashes = np.random.default_rng(1).integers(0, 2**64, (20_000, 2), dtype=np.uint64)
     one = fractions(hashes, 1, "validation")
     assert (one == fractions(hashes, 1, "validation")).all()
-    assert 0 <= one.min() and one.max() < 1
+    assert one.min() >= 0
+    assert one.max() < 1
     assert abs((one < 0.1).mean() - 0.1) < 0.01
     for other in (fractions(hashes, 2, "validation"), fractions(hashes, 1, "tokenizer-sample")):
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.03
@@ -174,7 +179,8 @@ def test_sentences_hold_all_the_text(texts: list[str], long_lines: int) -> None:
 def test_failures_of_the_tokenizer_are_explained() -> None:
     options = TrainTokenizer(vocab_size=8000)
     high = explain(options, 1, "INTERNAL: Vocabulary size too high (8000). Please set it to a value <= 1808.")
-    assert isinstance(high, InputError) and "largest possible vocabSize is 1808:" in str(high)
+    assert isinstance(high, InputError)
+    assert "largest possible vocabSize is 1808:" in str(high)
     low = explain(options, 1, "Vocabulary size is smaller than required_chars. 270 vs 330. Increase vocab_size")
     assert "least vocabSize is 330" in str(low)
     assert isinstance(explain(options, -9, ""), TemporaryError)
@@ -193,7 +199,7 @@ def test_ledger_notes_the_same_data_once(tmp_path: Path) -> None:
 def test_progress_is_served() -> None:
     progress = Progress("clean", 3, bytes_total=10)
     progress.add(documents_in=5, documents_out=4, bytes_in=7)
-    server = serve(progress, 0)
+    server = serve(progress, 0, "127.0.0.1")
     assert server is not None
     try:
         base = f"http://127.0.0.1:{server.server_address[1]}"
@@ -214,7 +220,7 @@ def test_progress_is_served() -> None:
         assert get("/healthz") == "ok\n"
         assert 'pretrain_dataprep_documents_in_total{stage="clean",index="3"} 5' in get("/metrics")
         # A port that is taken is no reason to fail.
-        assert serve(progress, server.server_address[1]) is None
+        assert serve(progress, server.server_address[1], "127.0.0.1") is None
     finally:
         server.shutdown()
         server.server_close()

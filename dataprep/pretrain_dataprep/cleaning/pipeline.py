@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
@@ -15,9 +16,21 @@ from pretrain_dataprep.dedup.banding import choose_bands
 from pretrain_dataprep.sources.interface import Document
 from pretrain_dataprep.text.batch import TextBatch
 from pretrain_dataprep.text.filters import Rule, judge, rules_for, wants_repetition
-from pretrain_dataprep.text.metrics import FIRST_REPETITION_METRIC, Metric, measure
+from pretrain_dataprep.text.measure import measure
+from pretrain_dataprep.text.metrics import FIRST_REPETITION_METRIC, Metric
 from pretrain_dataprep.text.pii import Redactor
 from pretrain_dataprep.text.tidy import normalize_unicode, tidy
+
+
+class Sketches(NamedTuple):
+    """What near-duplicates are found by."""
+
+    signatures: np.ndarray
+    """uint32, shape (documents, permutations)."""
+    band_keys: np.ndarray
+    """uint64, shape (documents, bands)."""
+    has_shingles: np.ndarray
+    """bool, shape (documents,): documents without words resemble nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +48,10 @@ class Sketcher:
         band_count, row_count = choose_bands(near.threshold, near.permutations)
         return cls(near.ngram, band_count, row_count, minhash.permutations(near.permutations))
 
-    def sketch(self, batch: TextBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return signatures (uint32), band keys (uint64), and which documents have words at all (bool)."""
+    def sketch(self, batch: TextBatch) -> Sketches:
+        """Sign a batch."""
         signatures, shingles = minhash.signatures(batch, self.ngram, self.parameters)
-        return signatures, band_keys(signatures, self.bands, self.rows), shingles > 0
+        return Sketches(signatures, band_keys(signatures, self.bands, self.rows), shingles > 0)
 
 
 @dataclass
@@ -52,12 +65,8 @@ class CleanedBatch:
     """int64, shape (kept,), before redaction."""
     content_hashes: np.ndarray
     """uint64, shape (kept, 2): high and low half of the xxh3-128 of the final text."""
-    signatures: np.ndarray | None
-    """uint32, shape (kept, permutations)."""
-    band_keys: np.ndarray | None
-    """uint64, shape (kept, bands)."""
-    has_shingles: np.ndarray | None
-    """bool, shape (kept,)."""
+    sketches: Sketches | None
+    """Of the kept documents; None: near-duplicates aren't looked for."""
     removed: list[tuple[int, str]]
     """(index into the batch as read, reason)."""
     redacted: Counter[str]
@@ -79,15 +88,12 @@ class Cleaner:
         mask = np.array([reason is None for reason in reasons], bool)
         kept_from = np.flatnonzero(mask)
         kept, counts = self._redactor.redact(batch.select(mask))
-        signatures, band_keys, has_shingles = self._sketcher.sketch(kept) if self._sketcher else (None, None, None)
         return CleanedBatch(
             kept=kept,
             kept_from=kept_from,
             characters=characters[kept_from],
             content_hashes=content_hashes(kept),
-            signatures=signatures,
-            band_keys=band_keys,
-            has_shingles=has_shingles,
+            sketches=self._sketcher.sketch(kept) if self._sketcher else None,
             removed=[(index, reason) for index, reason in enumerate(reasons) if reason is not None],
             redacted=Counter(counts),
         )

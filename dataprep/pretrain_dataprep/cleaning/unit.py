@@ -110,7 +110,9 @@ class CleanUnit:
             "badRecords": reading.bad_records,
         }
         outputs = manifests.describe_outputs(folder, names)
-        return Manifest(recipe, outputs, counts, dict(sorted(writer.removed.items())), dict(sorted(writer.redacted.items())))
+        return Manifest(
+            recipe, outputs, counts, dict(sorted(writer.removed.items())), dict(sorted(writer.redacted.items()))
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -164,8 +166,9 @@ class _Reading:
             return
         first = self._first_bad
         raise InputError(
-            f"{first.location}: {first.cause}; {self.bad_records:,} of {total:,} records of source {source} in this shard "
-            f"are bad, more than data.badRecords.maxFraction = {max_fraction:g}; mend or remove them, or raise the share",
+            f"{first.location}: {first.cause}; {self.bad_records:,} of {total:,} records of source {source} in this "
+            f"shard are bad, more than data.badRecords.maxFraction = {max_fraction:g}; mend or remove them, or raise "
+            f"the share",
             Reason.TOO_MANY_BAD_RECORDS,
         )
 

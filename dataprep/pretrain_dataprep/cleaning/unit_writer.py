@@ -46,7 +46,7 @@ _REMOVED_SCHEMA = pa.schema(
 def text_column(batch: TextBatch) -> pa.Array:
     """Return the documents as an Arrow column without copying them."""
     buffers = [None, pa.py_buffer(np.ascontiguousarray(batch.offsets)), pa.py_buffer(batch.text)]
-    return pa.Array.from_buffers(pa.large_string(), len(batch), buffers)  # type: ignore[no-any-return]
+    return pa.Array.from_buffers(pa.large_string(), len(batch), buffers)
 
 
 def document_id(source: str, relative_path: str, position: int) -> int:
@@ -65,7 +65,7 @@ class UnitWriter:
         self._signatures = (
             NpyWriter(folder / SIGNATURES, np.uint32, (permutations,)) if permutations is not None else None
         )
-        self._bad = open(folder / BAD_RECORDS, "wb")
+        self._bad = (folder / BAD_RECORDS).open("wb")
         self._rows = 0
         self._content_hashes: list[np.ndarray] = []
         self._band_keys: list[np.ndarray] = []
@@ -113,11 +113,11 @@ class UnitWriter:
         self.bytes += len(cleaned.kept.text)
 
     def _add_sketches(self, cleaned: CleanedBatch) -> None:
-        if self._signatures is None or cleaned.signatures is None or cleaned.band_keys is None:
+        if self._signatures is None or cleaned.sketches is None:
             return
-        self._signatures.append(cleaned.signatures)
-        rows = np.flatnonzero(cleaned.has_shingles)
-        keys = cleaned.band_keys[rows]
+        self._signatures.append(cleaned.sketches.signatures)
+        rows = np.flatnonzero(cleaned.sketches.has_shingles)
+        keys = cleaned.sketches.band_keys[rows]
         self._band_keys.append(keys.reshape(-1))
         self._band_rows.append(np.repeat((self._rows + rows).astype(np.uint32), keys.shape[1]))
 
@@ -194,6 +194,10 @@ def _length_buckets(characters: np.ndarray) -> np.ndarray:
 
 def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(
-        path, schema, compression="zstd", compression_level=_COMPRESSION_LEVEL, use_dictionary=["path", "reason"],
+        path,
+        schema,
+        compression="zstd",
+        compression_level=_COMPRESSION_LEVEL,
+        use_dictionary=["path", "reason"],
         write_statistics=False,
     )

@@ -1,7 +1,7 @@
 """Connected components over integer ids: union-find whose root is the cluster's survivor.
 
-Memory: a parent of 4 bytes a document (8 from 2³² documents on), a rank of 8 and a flag of one bit: at most 13 (17) bytes.
-Edges are streamed.
+Memory: a parent of 4 bytes a document (8 from 2³² documents on), a rank of 8 and a flag of one bit: 12 bytes (16) and
+a bit. Edges are streamed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pretrain_dataprep.compiled import compiled, inlined
+from pretrain_dataprep.kernels.clusters import flatten, union
 
 SOURCE_BITS, LENGTH_BITS, IDENTITY_BITS = 12, 24, 28
 MAX_SOURCES = 1 << SOURCE_BITS
@@ -29,42 +29,15 @@ def ranks(source: int, characters: np.ndarray, ids: np.ndarray, keep: str) -> np
         ids: uint64, shape (documents,).
         keep: spec.data.dedup.keep.
     """
-    length = np.minimum(characters, (1 << LENGTH_BITS) - 1).astype(np.uint64)
+    length: np.ndarray = np.minimum(characters, (1 << LENGTH_BITS) - 1).astype(np.uint64)
     first = np.uint64(MAX_SOURCES - 1 - source)
-    identity = ids >> np.uint64(64 - IDENTITY_BITS)
+    identity: np.ndarray = ids >> np.uint64(64 - IDENTITY_BITS)
+    order: np.ndarray
     if keep == "longest":
-        return (length << np.uint64(SOURCE_BITS + IDENTITY_BITS)) | (first << np.uint64(IDENTITY_BITS)) | identity
-    return (first << np.uint64(LENGTH_BITS + IDENTITY_BITS)) | (length << np.uint64(IDENTITY_BITS)) | identity
-
-
-@inlined
-def _find(parents, document):
-    while parents[document] != document:
-        parents[document] = parents[parents[document]]
-        document = parents[document]
-    return np.int64(document)
-
-
-def _union(parents, ranks_, edges):
-    for edge in range(len(edges)):
-        one, other = _find(parents, edges[edge, 0]), _find(parents, edges[edge, 1])
-        if one != other:
-            if ranks_[one] > ranks_[other] or (ranks_[one] == ranks_[other] and one < other):
-                parents[other] = one
-            else:
-                parents[one] = other
-
-
-def _flatten(parents):
-    for document in range(len(parents)):
-        parents[document] = _find(parents, document)
-
-
-_union = compiled(
-    "void(uint32[::1], uint64[::1], Array(int64, 2, 'C', readonly=True))",
-    "void(int64[::1], uint64[::1], Array(int64, 2, 'C', readonly=True))",
-)(_union)
-_flatten = compiled("void(uint32[::1])", "void(int64[::1])")(_flatten)
+        order = (length << np.uint64(SOURCE_BITS + IDENTITY_BITS)) | (first << np.uint64(IDENTITY_BITS)) | identity
+    else:
+        order = (first << np.uint64(LENGTH_BITS + IDENTITY_BITS)) | (length << np.uint64(IDENTITY_BITS)) | identity
+    return order
 
 
 class Clusters:
@@ -79,18 +52,20 @@ class Clusters:
     def merge(self, edges: Iterable[np.ndarray]) -> None:
         """Merge the ends of all edges; each array is int64, shape (edges, 2)."""
         for piece in edges:
-            _union(self._parents, self._ranks, np.ascontiguousarray(piece))
-        _flatten(self._parents)
+            union(self._parents, self._ranks, np.ascontiguousarray(piece))
+        flatten(self._parents)
 
     @property
     def survivors(self) -> np.ndarray:
-        """The survivor of each document's cluster, itself if it is the survivor: shape (documents,). Don't change it."""
+        """The survivor of each document's cluster, maybe itself: shape (documents,). Don't change it."""
         return self._parents
 
     def removed_mask(self) -> np.ndarray:
         """Return where documents aren't their cluster's survivor, packed: uint8, shape (ceil(documents / 8),)."""
         pieces = [
-            np.packbits(self._parents[first : first + _SLICE] != np.arange(first, min(first + _SLICE, len(self._parents))))
+            np.packbits(
+                self._parents[first : first + _SLICE] != np.arange(first, min(first + _SLICE, len(self._parents)))
+            )
             for first in range(0, len(self._parents), _SLICE)
         ]
         return np.concatenate(pieces) if pieces else np.empty(0, np.uint8)

@@ -1,9 +1,9 @@
 """Where the deduplication keeps its files.
 
-    data/dedup/pairs-00003/             edges of one key range
-    data/dedup/clusters/                UNIT.rows.npy       uint32, sorted rows of removed documents
-                                        UNIT.survivors.npy  structured (unit uint32, row uint32, kind uint8) of each
-                                        clusters.json       cluster sizes by kind, samples
+data/dedup/pairs-00003/             edges of one key range
+data/dedup/clusters/                UNIT.rows.npy       uint32, sorted rows of removed documents
+                                    UNIT.survivors.npy  structured (unit uint32, row uint32, kind uint8) of each
+                                    clusters.json       cluster sizes by kind, samples
 """
 
 from __future__ import annotations

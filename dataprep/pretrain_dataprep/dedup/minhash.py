@@ -1,8 +1,8 @@
 """MinHash signatures, equal bit for bit to datasketch's for the same hash values, permutation scheme and seed.
 
-A document's **shingles** are its word n-grams (`text.words` says what a word is); a document with fewer words than n has
-one shingle of all of them, one without words has none. The 32-bit hash of a shingle is the upper half of a polynomial
-over its words' hashes, mixed by MurmurHash3's finalizer.
+A document's **shingles** are its word n-grams (`text.words` says what a word is); a document with fewer words than n
+has one shingle of all of them, one without words has none. The 32-bit hash of a shingle is the upper half of a
+polynomial over its words' hashes, mixed by MurmurHash3's finalizer.
 """
 
 from __future__ import annotations
@@ -11,26 +11,23 @@ from typing import Literal
 
 import numpy as np
 
-from pretrain_dataprep.compiled import TEXT, compiled, inlined
+from pretrain_dataprep.kernels.minhash import MERSENNE_PRIME, update_affine32, update_legacy, write_signatures
 from pretrain_dataprep.text.batch import TextBatch
-from pretrain_dataprep.text.words import mix64, scan_words
 
 Scheme = Literal["affine32", "legacy"]
 
-_MERSENNE_PRIME = np.uint64((1 << 61) - 1)
 _EMPTY = np.uint32(0xFFFFFFFF)
-_POLYNOMIAL = np.uint64(0x9E3779B97F4A7C15)
-_BLOCK_SHINGLES = 8
 
 
 def permutations(count: int, scheme: Scheme = "affine32", seed: int = 1) -> np.ndarray:
     """Return the parameters (a, b) of the permutations as datasketch draws them.
 
-    Shape (2, count); uint32 for affine32 (a·h + b mod 2³², a odd), uint64 for legacy ((a·h + b) mod 2⁶¹−1, lower 32 bits).
+    Shape (2, count); uint32 for affine32 (a·h + b mod 2³², a odd), uint64 for legacy (lower 32 bits of
+    (a·h + b) mod 2⁶¹−1).
     """
     generator = np.random.RandomState(seed)
     if scheme == "legacy":
-        prime = int(_MERSENNE_PRIME)
+        prime = int(MERSENNE_PRIME)
         pairs = [
             (generator.randint(1, prime, dtype=np.uint64), generator.randint(0, prime, dtype=np.uint64))
             for _ in range(count)
@@ -48,9 +45,9 @@ def signature(hash_values: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     result = np.full(parameters.shape[1], _EMPTY, np.uint32)
     values = np.ascontiguousarray(hash_values, np.uint32)
     if parameters.dtype == np.uint32:
-        _affine32(values, parameters[0], parameters[1], result)
+        update_affine32(values, parameters[0], parameters[1], result)
     else:
-        _legacy(values, parameters[0], parameters[1], result)
+        update_legacy(values, parameters[0], parameters[1], result)
     return result
 
 
@@ -68,7 +65,7 @@ def signatures(batch: TextBatch, ngram: int, parameters: np.ndarray) -> tuple[np
     result = np.full((len(batch), parameters.shape[1]), _EMPTY, np.uint32)
     shingles = np.empty(len(batch), np.int64)
     longest = int(batch.sizes().max(initial=0)) + 1
-    _signatures(
+    write_signatures(
         batch.text,
         batch.offsets,
         ngram,
@@ -82,76 +79,3 @@ def signatures(batch: TextBatch, ngram: int, parameters: np.ndarray) -> tuple[np
         shingles,
     )
     return result, shingles
-
-
-@inlined
-def _mix32(value):
-    # Numba widens products of 32-bit integers to 64 bits: every step has to be cut back.
-    value = np.uint32(value ^ (value >> np.uint32(16)))
-    value = np.uint32(value * np.uint32(0x85EBCA6B))
-    value = np.uint32(value ^ (value >> np.uint32(13)))
-    value = np.uint32(value * np.uint32(0xC2B2AE35))
-    return np.uint32(value ^ (value >> np.uint32(16)))
-
-
-@inlined
-def _shingle_hashes(words, count, ngram, out):
-    """Write the 32-bit hashes of the shingles of `count` word hashes; return how many."""
-    if count == 0:
-        return 0
-    length = min(ngram, count)
-    power = np.uint64(1)
-    state = np.uint64(0)
-    for word in range(length):
-        state = state * _POLYNOMIAL + words[word]
-        if word > 0:
-            power *= _POLYNOMIAL
-    out[0] = np.uint32(mix64(state) >> np.uint64(32))
-    for word in range(length, count):
-        state = (state - words[word - length] * power) * _POLYNOMIAL + words[word]
-        out[word - length + 1] = np.uint32(mix64(state) >> np.uint64(32))
-    return count - length + 1
-
-
-@compiled("void(uint32[::1], uint32[::1], uint32[::1], uint32[::1])")
-def _affine32(values, multipliers, addends, result):
-    # Eight shingles a round: each load of a permutation and each store of a minimum serves all of them.
-    whole = len(values) // _BLOCK_SHINGLES * _BLOCK_SHINGLES
-    for first in range(0, whole, _BLOCK_SHINGLES):
-        h0, h1 = _mix32(values[first]), _mix32(values[first + 1])
-        h2, h3 = _mix32(values[first + 2]), _mix32(values[first + 3])
-        h4, h5 = _mix32(values[first + 4]), _mix32(values[first + 5])
-        h6, h7 = _mix32(values[first + 6]), _mix32(values[first + 7])
-        for k in range(len(result)):
-            a, b = multipliers[k], addends[k]
-            low = min(min(np.uint32(a * h0 + b), np.uint32(a * h1 + b)), min(np.uint32(a * h2 + b), np.uint32(a * h3 + b)))
-            high = min(min(np.uint32(a * h4 + b), np.uint32(a * h5 + b)), min(np.uint32(a * h6 + b), np.uint32(a * h7 + b)))
-            result[k] = min(result[k], min(low, high))
-    for index in range(whole, len(values)):
-        h = _mix32(values[index])
-        for k in range(len(result)):
-            result[k] = min(result[k], np.uint32(multipliers[k] * h + addends[k]))
-
-
-@compiled("void(uint32[::1], uint64[::1], uint64[::1], uint32[::1])")
-def _legacy(values, multipliers, addends, result):
-    for index in range(len(values)):
-        h = np.uint64(values[index])
-        for k in range(len(result)):
-            # The product wraps around at 2⁶⁴, as NumPy's does; folding is an exact remainder by a Mersenne prime.
-            wrapped = multipliers[k] * h + addends[k]
-            remainder = (wrapped & _MERSENNE_PRIME) + (wrapped >> np.uint64(61))
-            if remainder >= _MERSENNE_PRIME:
-                remainder -= _MERSENNE_PRIME
-            result[k] = min(result[k], np.uint32(remainder & np.uint64(0xFFFFFFFF)))
-
-
-@compiled(
-    f"void({TEXT}, int64[::1], int64, uint32[::1], uint32[::1], uint64[::1], int32[::1], uint8[::1], uint32[::1],"
-    " uint32[:, ::1], int64[::1])"
-)
-def _signatures(text, offsets, ngram, multipliers, addends, words, lengths, kinds, values, result, shingles):
-    for document in range(len(offsets) - 1):
-        count = scan_words(text, offsets[document], offsets[document + 1], words, lengths, kinds)
-        shingles[document] = _shingle_hashes(words, count, ngram, values)
-        _affine32(values[: shingles[document]], multipliers, addends, result[document])

@@ -6,7 +6,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, Self, cast
 
 from pretrain_dataprep.errors import InputError
 
@@ -17,7 +17,7 @@ _BUFFER_BYTES = 1 << 20
 _ZSTD_INPUT_BYTES = 4096
 
 
-class DamagedStream(Exception):
+class DamagedStreamError(Exception):
     """The compressed stream ends early or isn't what its name says."""
 
 
@@ -56,7 +56,7 @@ class _ZstdStream(io.RawIOBase):
             try:
                 pieces.append(self._frame.decompress(block))
             except self._error as error:
-                raise DamagedStream(f"not a valid zstd stream: {error}") from error
+                raise DamagedStreamError(f"not a valid zstd stream: {error}") from error
             self._inside_frame = not self._frame.eof
             block = self._frame.unused_data if self._frame.eof else b""
             if self._frame.eof:
@@ -93,7 +93,7 @@ class CheckedReader:
                 f"{self._path}: the compressed file is truncated (after {self.offset:,} uncompressed bytes); "
                 "copy it again or leave it out"
             ) from error
-        except (gzip.BadGzipFile, zlib.error, DamagedStream) as error:
+        except (gzip.BadGzipFile, zlib.error, DamagedStreamError) as error:
             raise InputError(
                 f"{self._path}: the compressed file is damaged (after {self.offset:,} uncompressed bytes): {error}; "
                 "copy it again or leave it out"
@@ -108,7 +108,7 @@ class CheckedReader:
         self._stream.seek(offset)
         self.offset = offset
 
-    def __enter__(self) -> CheckedReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -54,7 +54,7 @@ class FileSource:
 
     def chunks(self) -> list[Chunk]:
         """List the chunks in the order of the paths. Raises InputError if there is nothing to read."""
-        listed = self._store.list(self._spec.uri)
+        listed = self._store.list_files(self._spec.uri)
         files = [file for file in listed if self.format_of(file.path) is not None]
         if not files:
             raise InputError(
@@ -105,8 +105,9 @@ class FileSource:
         for record in records.read_json_lines(reader, chunk, self._spec.text_field, chunk.end):
             if isinstance(record, BadRecord) and chunk.start > 0:
                 lines_before = self._count_lines(chunk) if lines_before is None else lines_before
-                record = record._replace(line=record.line + lines_before)
-            yield record
+                yield record._replace(line=record.line + lines_before)
+            else:
+                yield record
 
     def _count_lines(self, chunk: Chunk) -> int:
         """Return the lines that start before the chunk's range."""

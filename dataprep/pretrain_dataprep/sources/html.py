@@ -1,9 +1,10 @@
 """From HTML to text: paragraphs and code blocks stay, mark-up, scripts and what surrounds the content go.
 
-selectolax (the lexbor engine) parses; which elements are content is decided here. Left out are scripts, forms, pictures
-and the page's furniture (`nav`, `header`, `footer`, `aside`, and elements whose ARIA role says the same); what is inside
-`main` or a single `article` is preferred to the whole body; a block that is nearly all links and is short is taken for
-navigation (the link density of Kohlschütter et al. 2010, "Boilerplate Detection using Shallow Text Features").
+selectolax (the lexbor engine) parses; which elements are content is decided here. Left out are scripts, forms,
+pictures and the page's furniture (`nav`, `header`, `footer`, `aside`, and elements whose ARIA role says the same);
+what is inside `main` or a single `article` is preferred to the whole body; a block that is nearly all links and is
+short is taken for navigation (the link density of Kohlschütter et al. 2010, "Boilerplate Detection using Shallow
+Text Features").
 """
 
 from __future__ import annotations
@@ -12,81 +13,21 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-_DROPPED = frozenset(
-    [
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "svg",
-        "math",
-        "canvas",
-        "iframe",
-        "object",
-        "embed",
-        "form",
-        "button",
-        "select",
-        "input",
-        "textarea",
-        "label",
-        "nav",
-        "header",
-        "footer",
-        "aside",
-        "dialog",
-        "menu",
-        "head",
-        "audio",
-        "video",
-        "picture",
-        "img",
-        "map",
-    ]
-)
-_DROPPED_ROLES = frozenset(
-    ["navigation", "banner", "contentinfo", "search", "complementary", "menu", "menubar", "dialog", "alert"]
-)
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "blockquote",
-        "body",
-        "center",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "html",
-        "legend",
-        "li",
-        "main",
-        "ol",
-        "p",
-        "section",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-    ]
-)
+# fmt: off
+_DROPPED = frozenset((
+    "script", "style", "noscript", "template", "svg", "math", "canvas", "iframe", "object", "embed", "form", "button",
+    "select", "input", "textarea", "label", "nav", "header", "footer", "aside", "dialog", "menu", "head", "audio",
+    "video", "picture", "img", "map",
+))
+_DROPPED_ROLES = frozenset((
+    "navigation", "banner", "contentinfo", "search", "complementary", "menu", "menubar", "dialog", "alert",
+))
+_BLOCKS = frozenset((
+    "address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption",
+    "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "html", "legend", "li", "main", "ol", "p", "section", "summary",
+    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+))
+# fmt: on
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _MAX_LINK_DENSITY = 0.5

@@ -27,7 +27,7 @@ class StoredFile(NamedTuple):
 class FileStore(Protocol):
     """Where files are listed and opened."""
 
-    def list(self, uri: str) -> list[StoredFile]:
+    def list_files(self, uri: str) -> list[StoredFile]:
         """List the files that a path, a glob or a directory means, sorted. Raises InputError if there are none."""
         ...
 
@@ -65,7 +65,7 @@ def _relative(path: str, root: str) -> str:
 class LocalFiles:
     """Files on this machine."""
 
-    def list(self, uri: str) -> list[StoredFile]:
+    def list_files(self, uri: str) -> list[StoredFile]:
         path = uri.removeprefix("file://")
         if os.path.isdir(path):
             root, names = path.rstrip("/"), self._walk(path)
@@ -81,7 +81,7 @@ class LocalFiles:
         # Links to directories aren't followed, so that a cycle can't catch us.
         return [
             os.path.join(parent, name)
-            for parent, folders, names in os.walk(folder, onerror=_raise_unreadable)
+            for parent, _, names in os.walk(folder, onerror=_raise_unreadable)
             for name in names
             if not name.startswith(".") and "/." not in parent[len(folder) :]
         ]
@@ -125,7 +125,7 @@ class RemoteFiles:
             raise InputError(f"{uri}: can't open this kind of URL: {error}") from error
         self._scheme = uri.split("://", 1)[0]
 
-    def list(self, uri: str) -> list[StoredFile]:
+    def list_files(self, uri: str) -> list[StoredFile]:
         pattern = self._system._strip_protocol(uri)
         try:
             infos = self._infos(pattern)

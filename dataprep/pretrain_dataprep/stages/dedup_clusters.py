@@ -89,7 +89,7 @@ def _write(context: StageContext, corpus: CleanedCorpus, recipe: Recipe, folder:
     clusters.merge(_edges(context, NEAR_EDGES))
     if context.data.dedup.near is not None:
         sizes["all"] = size_histogram(clusters.survivors)
-    removed = {reason: 0 for reason in REASONS}
+    removed = dict.fromkeys(REASONS, 0)
     by_unit: dict[str, dict[str, int]] = {}
     samples: dict[str, dict[str, list[str]]] = {}
     for unit in corpus.units:

@@ -20,9 +20,7 @@ def pairs_recipe(context: StageContext, index: int, corpus_input: manifests.Inpu
     """Return what the edges of one key range are made from."""
     dedup = context.data.dedup
     configuration = {"exact": dedup.exact, "near": dedup.near is not None, "ranges": context.data.shards}
-    return Recipe(
-        Component.DEDUP_PAIRS, pairs_name(index), content_hash(configuration), CODE_VERSION, [corpus_input]
-    )
+    return Recipe(Component.DEDUP_PAIRS, pairs_name(index), content_hash(configuration), CODE_VERSION, [corpus_input])
 
 
 def run(context: StageContext) -> dict[str, int]:

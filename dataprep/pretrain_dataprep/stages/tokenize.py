@@ -95,7 +95,9 @@ def _write(context: StageContext, unit: CleanedUnit, recipe: Recipe, folder: Pat
     tokenizer = SentencePieceTokenizer(context.layout.tokenizer / MODEL_NAME)
     end = tokenizer.special_tokens.eos
     if end is None:
-        raise ConfigurationError("spec.data.tokenizer.uri: the tokenizer has no end-of-sequence token (</s>); it needs one")
+        raise ConfigurationError(
+            "spec.data.tokenizer.uri: the tokenizer has no end-of-sequence token (</s>); it needs one"
+        )
     dtype = tokenizer.token_dtype()
     validation = fractions(content_hashes_by_row(unit), context.seed, "validation") < context.data.split.validation
     prefixes = [folder / f"{unit.name}.train", folder / f"{unit.name}.validation"]

@@ -71,10 +71,10 @@ def _training_options(context: StageContext) -> TrainTokenizer:
 
 
 def _given_model(uri: str) -> Input:
-    files = file_store(uri).list(uri)
+    files = file_store(uri).list_files(uri)
     if len(files) != 1 or not files[0].path.endswith(".model"):
         raise ConfigurationError(
-            f"spec.data.tokenizer.uri: {uri}: only a SentencePiece model (one file that ends in .model) is available yet",
+            f"spec.data.tokenizer.uri: {uri}: only a SentencePiece model (one file, .model) is available yet",
             Reason.NOT_AVAILABLE,
         )
     return Input(uri, files[0].size, hash_range(file_store(uri), files[0].path, 0, files[0].size, to_line_end=False))
@@ -82,7 +82,7 @@ def _given_model(uri: str) -> Input:
 
 def _fetch(uri: str, folder: Path) -> dict[str, int]:
     store = file_store(uri)
-    with store.open(store.list(uri)[0].path) as file:
+    with store.open(store.list_files(uri)[0].path) as file:
         (folder / MODEL_NAME).write_bytes(file.read())
     return {}
 

@@ -42,4 +42,4 @@ class TextBatch:
 
     def select(self, mask: np.ndarray) -> TextBatch:
         """Return the documents where `mask` (bool, shape (documents,)) is set."""
-        return self if mask.all() else TextBatch.of(self.document(index) for index in np.flatnonzero(mask))
+        return self if mask.all() else TextBatch.of(self.document(int(index)) for index in np.flatnonzero(mask))

@@ -1,4 +1,4 @@
-"""Filter rules as data: a metric, a bound, a reason. Presets name sets of them; the job overrides thresholds one by one.
+"""Filter rules as data: a metric, a bound, a reason. Presets name sets of them; the job overrides thresholds.
 
 Thresholds of `gopher` are those of Rae et al. 2021 ("Scaling Language Models: Methods, Analysis & Insights from
 Training Gopher"), appendix A1.1 and table A1; `basic` is the product's own, language-independent set.
@@ -109,9 +109,13 @@ def rules_for(clean: Clean, language: str | None) -> tuple[Rule, ...]:
         if getattr(clean, name) is not None:
             raise ConfigurationError(f"spec.data.clean.{name}: not available yet; leave it out", Reason.NOT_AVAILABLE)
     bounds = _overrides(clean)
-    rules = (replace(rule, **bounds.get(rule.metric, {})) for rule in PRESETS[clean.preset])
+    rules = (_bounded(rule, bounds.get(rule.metric, {})) for rule in PRESETS[clean.preset])
     applying = (rule for rule in rules if not rule.languages or language is None or language in rule.languages)
     return tuple(rule for rule in applying if rule.least is not None or rule.greatest is not None)
+
+
+def _bounded(rule: Rule, bounds: dict[str, float]) -> Rule:
+    return replace(rule, least=bounds.get("least", rule.least), greatest=bounds.get("greatest", rule.greatest))
 
 
 def _overrides(clean: Clean) -> dict[Metric, dict[str, float]]:

@@ -9,8 +9,9 @@ What counts (and, because precision matters more than the last find, what doesn'
 - **e-mail**: local part and a domain with a dot and a top level of 2–24 letters.
 - **phone**: `+` or `00` with a country code and 8–15 digits in all; North American numbers with separators; any number
   of 7–15 digits with separators after a word such as "Tel." or "phone". Not: dates, ISBNs, versions, bare digits.
-- **ip**: IPv4 in dotted form, not after a word that says version (`v1.2.3.4`, `version 1.2.3.4`, `Chrome/1.2.3.4`) and not part of
-  a longer dotted number; IPv6 in an allocated range. Loopback, unspecified and netmask addresses are nobody's and stay.
+- **ip**: IPv4 in dotted form, not after what says version (`v1.2.3.4`, `version 1.2.3.4`, `Chrome/1.2.3.4`) and not
+  part of a longer dotted number; IPv6 in an allocated range. Loopback, unspecified and netmask addresses are nobody's
+  and stay.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from pretrain_api.names import Reason
-from pretrain_dataprep.compiled import TEXT, compiled, inlined
 from pretrain_dataprep.errors import ConfigurationError
+from pretrain_dataprep.kernels.pii import write_stretches
 from pretrain_dataprep.text.batch import TextBatch
 
 KINDS = ("email", "phone", "ip")
-_EMAIL, _PHONE, _IPV4, _IPV6 = 0, 1, 2, 3
 _PLACEHOLDER_DIGITS = 6
 _CONTEXT_CHARACTERS = 24
 
@@ -200,9 +201,9 @@ def _find_phones(document: bytes, start: int, end: int) -> Iterator[Finding]:
                 yield _phone(match)
     before = document[max(0, start - _CONTEXT_CHARACTERS) : start]
     if _PHONE_WORD.search(before):
-        match = _PHONE_AFTER_WORD.match(document, start, end)
-        if match and _is_phone(match[0], 7) and not _DATE.fullmatch(match[0]):
-            yield _phone(match)
+        after = _PHONE_AFTER_WORD.match(document, start, end)
+        if after and _is_phone(after[0], 7) and not _DATE.fullmatch(after[0]):
+            yield _phone(after)
 
 
 def _is_phone(text: bytes, least_digits: int) -> bool:
@@ -229,7 +230,7 @@ def group_stretches(batch: TextBatch) -> Iterator[tuple[int, list[tuple[int, int
     stretches = find_stretches(batch)
     documents = stretches[:, 0]
     edges = np.flatnonzero(np.diff(documents, prepend=-1, append=np.iinfo(np.int64).max))
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         yield int(documents[first]), [(int(a), int(b), int(kind)) for _, a, b, kind in stretches[first:last]]
 
 
@@ -238,127 +239,7 @@ def find_stretches(batch: TextBatch) -> np.ndarray:
     room = 1024
     while True:
         out = np.empty((room, 4), np.int64)
-        count = _find_stretches(batch.text, batch.offsets, out)
+        count = write_stretches(batch.text, batch.offsets, out)
         if count <= room:
             return out[:count]
         room = count
-
-
-@inlined
-def _is_digit(byte):
-    return 48 <= byte <= 57
-
-
-@inlined
-def _is_hexadecimal(byte):
-    return 48 <= byte <= 57 or 65 <= byte <= 70 or 97 <= byte <= 102
-
-
-@inlined
-def _is_letter(byte):
-    return 65 <= byte <= 90 or 97 <= byte <= 122
-
-
-@inlined
-def _in_email(byte):
-    return _is_digit(byte) or _is_letter(byte) or byte >= 128 or byte in (0x2E, 0x2D, 0x5F, 0x25, 0x2B, 0x27)
-
-
-@inlined
-def _add(out, count, document, first, last, kind):
-    if count < len(out):
-        out[count, 0] = document
-        out[count, 1] = first
-        out[count, 2] = last
-        out[count, 3] = kind
-    return count + 1
-
-
-@inlined
-def _number_end(text, position, end):
-    """Return (end of the run of digits and separators at `position`, digits, dots, separators of any kind)."""
-    digits = dots = separators = 0
-    last = position
-    while position < end:
-        byte = text[position]
-        if _is_digit(byte):
-            digits += 1
-            last = position + 1
-        elif byte == 0x2E:
-            dots += 1
-            separators += 1
-        elif byte in (0x20, 0x2D, 0x28, 0x29, 0x2F):
-            separators += 1
-        elif byte == 0xC2 and position + 1 < end and text[position + 1] == 0xA0:
-            position += 1
-            separators += 1
-        elif byte == 0xE2 and position + 2 < end and text[position + 1] == 0x80 and text[position + 2] == 0x91:
-            position += 2
-            separators += 1
-        else:
-            break
-        position += 1
-    return last, digits, dots, separators
-
-
-@inlined
-def _find_email_stretch(text, start, at, end, out, count, document):
-    first = at
-    while first > start and at - first < 64 and _in_email(text[first - 1]):
-        first -= 1
-    last = at + 1
-    while last < end and last - at < 256 and _in_email(text[last]):
-        last += 1
-    if first < at and last > at + 3:
-        return _add(out, count, document, first - start, last - start, _EMAIL)
-    return count
-
-
-@inlined
-def _find_number_stretch(text, start, position, end, out, count, document):
-    """Add stretches of the run of digits that starts at `position`; return (stretches, end of the run)."""
-    skip = 1 if text[position] == 0x2B else 0
-    last, digits, dots, separators = _number_end(text, position + skip, end)
-    if digits >= 7 and (separators > 0 or skip > 0):
-        count = _add(out, count, document, position - start, last - start, _PHONE)
-    if digits >= 4 and dots >= 3:
-        count = _add(out, count, document, position - start, last - start, _IPV4)
-    return count, max(last, position + 1)
-
-
-@inlined
-def _find_ipv6_stretch(text, start, colon, end, out, count, document):
-    """Add the run of hexadecimal digits and colons around the first of two close colons; return (stretches, its end)."""
-    first = colon
-    while first > start and colon - first < 4 and _is_hexadecimal(text[first - 1]):
-        first -= 1
-    last = colon
-    colons = 0
-    while last < end and (_is_hexadecimal(text[last]) or text[last] == 0x3A or text[last] == 0x2E):
-        colons += text[last] == 0x3A
-        last += 1
-    if colons >= 2:
-        while last > first and text[last - 1] == 0x2E:
-            last -= 1
-        count = _add(out, count, document, first - start, last - start, _IPV6)
-    return count, last
-
-
-@compiled(f"int64({TEXT}, int64[::1], int64[:, ::1])")
-def _find_stretches(text, offsets, out):
-    count = 0
-    for document in range(len(offsets) - 1):
-        start, end = offsets[document], offsets[document + 1]
-        numbers_from = colons_from = start
-        for position in range(start, end):
-            byte = text[position]
-            if byte == 0x40:
-                count = _find_email_stretch(text, start, position, end, out, count, document)
-            elif byte == 0x3A and position >= colons_from:
-                count, colons_from = _find_ipv6_stretch(text, start, position, end, out, count, document)
-            elif position >= numbers_from and (
-                _is_digit(byte)
-                or ((byte == 0x2B or byte == 0x28) and position + 1 < end and _is_digit(text[position + 1]))
-            ):
-                count, numbers_from = _find_number_stretch(text, start, position, end, out, count, document)
-    return count

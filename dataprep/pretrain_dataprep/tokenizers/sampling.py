@@ -30,7 +30,7 @@ def sample_documents(context: StageContext, corpus: CleanedCorpus, sample_bytes:
 
 
 def source_shares(data: Data, sizes: dict[str, float]) -> dict[str, float]:
-    """Return each source's share of the sample: by weight (in a curriculum, the sum over its phases), or by size and epochs."""
+    """Return each source's share of the sample: by weight (in a curriculum, summed over its phases), or by size."""
     if data.curriculum:
         weights = {name: sum(phase.weights.get(name, 0.0) for phase in data.curriculum) for name in sizes}
     elif any(source.weight is not None for source in data.sources):

@@ -44,7 +44,7 @@ class SentencePieceTokenizer:
         ids: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=1)
         return ids
 
-    def token_dtype(self) -> type[np.uint16] | type[np.int32]:
+    def token_dtype(self) -> type[np.uint16 | np.int32]:
         """Return what tokens are stored as: Megatron's rule, uint16 below 65,500 pieces."""
         return np.uint16 if self.vocab_size < 65_500 else np.int32
 

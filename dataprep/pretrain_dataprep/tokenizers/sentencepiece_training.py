@@ -62,8 +62,8 @@ def explain(options: TrainTokenizer, code: int, output: str) -> PreparationError
     too_high, too_low = _TOO_HIGH.search(output), _TOO_LOW.search(output)
     if too_high:
         return InputError(
-            f"{where}: {options.vocab_size:,} pieces are more than the corpus allows; the largest possible vocabSize is "
-            f"{too_high[1]}: lower it to that, or bring more text",
+            f"{where}: {options.vocab_size:,} pieces are more than the corpus allows; the largest possible "
+            f"vocabSize is {too_high[1]}: lower it to that, or bring more text",
             Reason.VOCABULARY_TOO_LARGE,
         )
     if too_low:
@@ -72,6 +72,8 @@ def explain(options: TrainTokenizer, code: int, output: str) -> PreparationError
             f"{too_low[1]}: raise it to that, or lower spec.data.tokenizer.train.characterCoverage"
         )
     if code < 0:
-        return TemporaryError(f"the tokenizer's training was killed by signal {-code}; out of memory? lower sampleBytes")
+        return TemporaryError(
+            f"the tokenizer's training was killed by signal {-code}; out of memory? lower sampleBytes"
+        )
     last = output.strip().splitlines()[-1] if output.strip() else f"exit code {code}"
     return InputError(f"the tokenizer can't be trained on this corpus: {last}")

@@ -1,8 +1,8 @@
-"""Trains SentencePiece in a process of its own: `python -m pretrain_dataprep.tokenizers.train_sentencepiece OPTIONS.json`.
+"""Trains SentencePiece in a process of its own: `python -m …tokenizers.train_sentencepiece OPTIONS.json`.
 
-SentencePiece's trainer can't be interrupted from Python; a process can. Normalisation is the identity: the text is clean
-already, and decoding must give back what was encoded, whitespace and all (as in LLaMA's tokenizer: digits are split,
-runs of spaces may be pieces, unknown characters fall back to bytes).
+SentencePiece's trainer can't be interrupted from Python; a process can. Normalisation is the identity: the text is
+clean already, and decoding must give back what was encoded, whitespace and all (as in LLaMA's tokenizer: digits are
+split, runs of spaces may be pieces, unknown characters fall back to bytes).
 """
 
 from __future__ import annotations

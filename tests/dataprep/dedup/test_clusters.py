@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pretrain_dataprep.dedup.clusters import Clusters, ranks, size_histogram
 
 Pairs = list[tuple[int, int]]

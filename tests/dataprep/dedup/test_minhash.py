@@ -9,6 +9,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pretrain_dataprep.dedup import minhash
 from pretrain_dataprep.dedup.band_keys import band_keys
 from pretrain_dataprep.dedup.banding import choose_bands
@@ -91,10 +92,16 @@ def test_lsh_of_datasketch_loads_the_signatures() -> None:
     keys = band_keys(signatures, bands, rows)
     shared = [int((keys[0] == keys[other]).sum()) for other in (0, 1, 2)]
     equal = [
-        sum((signatures[0, b * rows : (b + 1) * rows] == signatures[other, b * rows : (b + 1) * rows]).all() for b in range(bands))
+        sum(
+            (signatures[0, b * rows : (b + 1) * rows] == signatures[other, b * rows : (b + 1) * rows]).all()
+            for b in range(bands)
+        )
         for other in (0, 1, 2)
     ]
-    assert shared == equal and shared[0] == 9 and shared[1] > 0 and shared[2] == 0
+    assert shared == equal
+    assert shared[0] == 9
+    assert shared[1] > 0
+    assert shared[2] == 0
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95])

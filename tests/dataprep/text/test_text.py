@@ -9,12 +9,15 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pretrain_api.spec.data import Clean, Normalize
+from pretrain_dataprep.kernels.words import SINGLE
 from pretrain_dataprep.text.batch import TextBatch
 from pretrain_dataprep.text.filters import judge, rules_for, wants_repetition
-from pretrain_dataprep.text.metrics import Metric, measure
+from pretrain_dataprep.text.measure import measure
+from pretrain_dataprep.text.metrics import Metric
 from pretrain_dataprep.text.tidy import normalize_unicode, tidy
-from pretrain_dataprep.text.words import SINGLE, words_of
+from pretrain_dataprep.text.words import words_of
 
 REMOVED = {*map(chr, range(32)), *map(chr, range(127, 160)), "\u200b", "\ufeff", "\u00ad"} - {"\t", "\n"}
 
@@ -119,9 +122,9 @@ def test_repetition_metrics() -> None:
     assert found[Metric.DUPLICATE_5_GRAM_CHARACTER_FRACTION] == pytest.approx(5 / 17)
     distinct = metrics_of(" ".join(f"w{n}" for n in range(50)))
     assert all(distinct[metric] == 0 for metric in Metric if metric >= Metric.DUPLICATE_NGRAM_FRACTION)
-    assert metrics_of("one paragraph\n\nother\n\none paragraph")[
-        Metric.DUPLICATE_PARAGRAPH_FRACTION
-    ] == pytest.approx(1 / 3)
+    assert metrics_of("one paragraph\n\nother\n\none paragraph")[Metric.DUPLICATE_PARAGRAPH_FRACTION] == pytest.approx(
+        1 / 3
+    )
 
 
 def test_scripts_without_spaces_have_no_word_length() -> None:
@@ -180,7 +183,10 @@ def test_stop_words_are_for_english_and_unknown_languages() -> None:
 
 
 def test_thresholds_are_overridden_one_by_one() -> None:
-    assert verdict("x" * 50 + " word" * 9, Clean(preset="basic", min_characters=10, max_duplicate_ngram_fraction=1.0)) is None
+    assert (
+        verdict("x" * 50 + " word" * 9, Clean(preset="basic", min_characters=10, max_duplicate_ngram_fraction=1.0))
+        is None
+    )
     assert verdict(PROSE, Clean(preset="none", max_words=10)) == "too-many-words"
     assert verdict("", Clean(preset="none")) == "too-short"
     assert verdict("!", Clean(preset="none")) is None

@@ -1,0 +1,1 @@
+"""Hot loops, compiled by Numba: buffers and numbers in, numbers out. What they mean is said where they are called."""
