@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from pretrain_api.wire import Blend
 from pretrain_trainer.checkpoint.snapshot import WEIGHT, SavedState
+from pretrain_trainer.export_tokenizer import export_tokenizer
 from pretrain_trainer.files import remove_tree, sync_directory, sync_file
 from pretrain_trainer.models.families import parameter_shape
 from pretrain_trainer.models.llama import LlamaForCausalLM
@@ -49,7 +49,7 @@ def export_model(
     special = {f"{name}_token_id": value for name, value in blend.special_tokens.model_dump().items() if name != "unk"}
     config = model.config.to_hugging_face() | special | {"torch_dtype": str(dtype).removeprefix("torch.")}
     _write_json(temporary / "config.json", config)
-    _write_tokenizer(tokenizer, temporary, blend, model.config.max_position_embeddings)
+    export_tokenizer(tokenizer, temporary, blend.special_tokens, model.config.max_position_embeddings)
     for path in temporary.iterdir():
         sync_file(path)
     remove_tree(target)
@@ -90,30 +90,6 @@ def _divide(sizes: dict[str, int], limit: int) -> list[list[str]]:
         files[-1].append(name)
         used += size
     return files
-
-
-def _write_tokenizer(source: Path, directory: Path, blend: Blend, max_length: int) -> None:
-    model = source / "tokenizer.model"
-    if not model.exists():
-        return
-    import sentencepiece
-
-    pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    shutil.copyfile(model, directory / "tokenizer.model")
-    special = blend.special_tokens
-    names = {"unk_token": special.unk, "bos_token": special.bos, "eos_token": special.eos, "pad_token": special.pad}
-    _write_json(
-        directory / "tokenizer_config.json",
-        {
-            "tokenizer_class": "LlamaTokenizer",
-            "add_bos_token": False,
-            "add_eos_token": False,
-            "legacy": False,
-            "clean_up_tokenization_spaces": False,
-            "model_max_length": max_length,
-            **{name: pieces.id_to_piece(token) for name, token in names.items() if token is not None},
-        },
-    )
 
 
 def _write_json(path: Path, value: Any) -> None:
