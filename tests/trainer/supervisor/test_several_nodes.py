@@ -89,9 +89,10 @@ def test_others_stop_when_a_node_is_gone_for_long(rehearsals: Rehearsals) -> Non
     wait_until(lambda: nodes[0].step() > 5, "training")
     nodes[2].process.kill()
     wait_until(lambda: not any(is_alive(pid) for pid in rehearsals.pids()), "no rank is left")
-    wait_until(lambda: any("waiting for node 2" in line for line in nodes[0].lines), "node 0 says whom it waits for")
-    assert nodes[0].progress()["state"] == "Restarting"
+    wait_until(lambda: nodes[0].progress()["restarts"]["last"], "the loss is noticed")
     assert nodes[0].progress()["restarts"]["last"]["reason"] == "NodeLost"
+    assert nodes[0].progress()["state"] == "Restarting"
+    wait_until(lambda: nodes[0].lines[-1] == "[supervisor] waiting for node 2", "node 0 says whom it waits for")
     moment = time.time()
     rehearsals.start(2, 3, 1)
     is_training_again(rehearsals, moment, 3)

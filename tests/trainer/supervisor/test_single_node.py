@@ -256,3 +256,11 @@ def test_refuses_a_bad_environment(rehearsals: Rehearsals, variables: dict[str, 
     assert node.wait() == 64
     assert message in node.termination()["message"]
     assert not any("Traceback" in line for line in node.lines)
+
+
+def test_says_what_is_wrong_with_the_storage(rehearsals: Rehearsals) -> None:
+    (rehearsals.storage / "supervisor.json").mkdir()
+    node = rehearsals.start()
+    assert node.wait() == 75
+    assert "supervisor.json: Is a directory; make the job's storage readable" in node.termination()["message"]
+    assert not any("Traceback" in line for line in node.lines)

@@ -121,7 +121,7 @@ class Head:
         progress = self.tracker.of_this_generation if phase is Phase.RUNNING else None
         if progress is not None and progress.state != "Starting":
             return progress.state
-        return "Restarting" if self._restarted else "Starting"
+        return "Restarting" if self._restarted or phase in {Phase.ENDING, Phase.ENDED} else "Starting"
 
     def _changed(self, now: float, directive: Directive) -> None:
         if directive.action is Action.RUN:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pretrain_api import wire
 from pretrain_api.wire import ExitCode, TerminationMessage, TrainerProgress
-from pretrain_trainer.errors import TrainerError
+from pretrain_trainer.errors import TemporaryFailure, TrainerError
 from pretrain_trainer.supervisor.head import Head, completed_message
 from pretrain_trainer.supervisor.host import become_subreaper
 from pretrain_trainer.supervisor.http_endpoints import Endpoints
@@ -30,15 +30,21 @@ def main() -> int:
     try:
         settings = load_settings()
     except TrainerError as error:
-        print(f"pretrain_trainer: {error}", file=sys.stderr)
         _leave_message(
             Path(os.environ.get(wire.ENV_TERMINATION_LOG, wire.DEFAULT_TERMINATION_LOG)),
-            TerminationMessage(outcome="Failed", reason=error.reason, message=str(error)),
+            _failure(error),
         )
         return error.exit_code
     writer = _set_up_logging(settings)
     become_subreaper()
-    exit_code, termination = asyncio.run(_run(settings, writer))
+    try:
+        exit_code, termination = asyncio.run(_run(settings, writer))
+    except TrainerError as error:
+        exit_code, termination = error.exit_code, _failure(error)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        failure = TemporaryFailure(f"{place}{error.strerror}; make the job's storage readable and writable")
+        exit_code, termination = failure.exit_code, _failure(failure)
     if termination is not None:
         _leave_message(settings.termination_log, termination)
     return exit_code
@@ -62,9 +68,6 @@ async def _run(settings: Settings, writer: LineWriter) -> tuple[int, Termination
     try:
         exit_code = await _supervise(settings, supervisor)
         return exit_code, supervisor.termination
-    except TrainerError as error:
-        LOGGER.error("%s", error)
-        return error.exit_code, TerminationMessage(outcome="Failed", reason=error.reason, message=str(error))
     finally:
         if endpoints is not None:
             endpoints.close()
@@ -100,7 +103,7 @@ async def _stay_completed(settings: Settings) -> int:
 
 def _listen(settings: Settings, snapshot: Callable[[], Snapshot]) -> Endpoints | None:
     try:
-        endpoints = Endpoints(settings.world.listen_address, settings.http_port, snapshot)
+        endpoints = Endpoints(settings.http_address, settings.http_port, snapshot)
         LOGGER.info("/progress, /healthz and /metrics are on port %d", endpoints.port)
         return endpoints
     except OSError as error:
@@ -111,6 +114,11 @@ def _listen(settings: Settings, snapshot: Callable[[], Snapshot]) -> Endpoints |
             wire.ENV_HTTP_PORT,
         )
         return None
+
+
+def _failure(error: TrainerError) -> TerminationMessage:
+    LOGGER.error("%s", error)
+    return TerminationMessage(outcome="Failed", reason=error.reason, message=str(error))
 
 
 def _leave_message(path: Path, message: TerminationMessage) -> None:

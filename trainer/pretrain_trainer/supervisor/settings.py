@@ -65,6 +65,8 @@ class Settings:
     """Time without a sign of life that a rank has before its first step."""
     grace_seconds: float
     """Time for the checkpoint after SIGTERM."""
+    http_address: str
+    """Where /progress and the rest are listened for; "" for all addresses."""
     http_port: int
     wait_when_completed: bool
     warm_standby: bool
@@ -86,8 +88,9 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     log_format = environment.get("PRETRAIN_LOG_FORMAT", "text")
     if log_format not in {"text", "json"}:
         raise InvalidConfiguration(f"PRETRAIN_LOG_FORMAT is {log_format!r}; text and json are known")
+    world = _load_world(environment)
     return Settings(
-        world=_load_world(environment),
+        world=world,
         storage=wire.StorageLayout(_required(environment, wire.ENV_STORAGE)),
         max_restarts=policy.max_restarts,
         restart_window_seconds=policy.restart_window_seconds,
@@ -96,6 +99,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             environment, "PRETRAIN_START_TIMEOUT_SECONDS", max(LEAST_START_TIMEOUT_SECONDS, 3 * hang_timeout)
         ),
         grace_seconds=_number(environment, wire.ENV_GRACE_SECONDS, DEFAULT_GRACE_SECONDS),
+        http_address=environment.get(wire.ENV_HTTP_ADDRESS, world.listen_address),
         http_port=_integer(environment, wire.ENV_HTTP_PORT, wire.DEFAULT_HTTP_PORT),
         wait_when_completed=_flag(environment, wire.ENV_WAIT_WHEN_COMPLETED, False),
         warm_standby=_flag(environment, "PRETRAIN_WARM_STANDBY", True),
