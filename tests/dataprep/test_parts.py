@@ -163,6 +163,8 @@ def test_shares_of_the_tokenizer_sample() -> None:
     assert source_shares(data(None, None), sizes) == {"a": 0.75, "b": 0.25}
     curriculum = [{"from": 0, "weights": {"a": 1}}, {"from": 10, "weights": {"a": 1, "b": 2}}]
     assert source_shares(data(None, None, curriculum=curriculum), sizes) == {"a": 0.5, "b": 0.5}
+    # A source of weight 0 may come in by the curriculum and still be kept out of the tokenizer's sample.
+    assert source_shares(data(1.0, 0.0, curriculum=curriculum), sizes) == {"a": 1.0, "b": 0.0}
 
 
 @given(st.lists(st.text(alphabet="ab \né中", max_size=30), max_size=4), st.integers(0, 3))

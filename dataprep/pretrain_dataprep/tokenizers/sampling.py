@@ -30,11 +30,11 @@ def sample_documents(context: StageContext, corpus: CleanedCorpus, sample_bytes:
 
 
 def source_shares(data: Data, sizes: dict[str, float]) -> dict[str, float]:
-    """Return each source's share of the sample: by weight (in a curriculum, summed over its phases), or by size."""
-    if data.curriculum:
-        weights = {name: sum(phase.weights.get(name, 0.0) for phase in data.curriculum) for name in sizes}
-    elif any(source.weight is not None for source in data.sources):
+    """Return each source's share of the sample: by the sources' weights, or the curriculum's, or by size and epochs."""
+    if any(source.weight is not None for source in data.sources):
         weights = {source.name: source.weight or 0.0 for source in data.sources}
+    elif data.curriculum:
+        weights = {name: sum(phase.weights.get(name, 0.0) for phase in data.curriculum) for name in sizes}
     else:
         weights = {source.name: sizes[source.name] * (source.epochs or 1.0) for source in data.sources}
     total = sum(weights.values())
