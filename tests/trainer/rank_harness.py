@@ -1,4 +1,5 @@
-"""Starting ranks as the supervisor does, on corpora made here: synthetic tokens, or real text of the standard library."""
+"""Starting ranks as the supervisor does, on corpora made here: synthetic tokens, or real text of the standard
+library."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ def test_two_runs_with_one_seed_are_equal(uninterrupted: Path, tmp_path: Path) -
     synthetic_blend(tmp_path)
     run_ranks(tmp_path, job(tmp_path))
     assert losses(tmp_path) == losses(uninterrupted)
-    assert (tmp_path / "model/model.safetensors").read_bytes() == (uninterrupted / "model/model.safetensors").read_bytes()
+    assert (tmp_path / "model/model.safetensors").read_bytes() == (
+        uninterrupted / "model/model.safetensors"
+    ).read_bytes()
 
 
 def test_training_learns(uninterrupted: Path) -> None:
@@ -83,10 +85,10 @@ def test_a_flipped_byte_is_named_and_an_older_checkpoint_used(uninterrupted: Pat
     config = job(tmp_path)
     ranks = start_ranks(tmp_path, config)
     try:
-        wait_until(lambda: (tmp_path / "checkpoints/step-000000010/MANIFEST.json").exists(), ranks)
+        wait_until((tmp_path / "checkpoints/step-000000010/MANIFEST.json").exists, ranks)
     finally:
         ranks.end()
-    newest = max(path for path in tmp_path.glob("checkpoints/step-?????????"))
+    newest = max(tmp_path.glob("checkpoints/step-?????????"))
     damaged = newest / "state-00001-of-00002.safetensors"
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
@@ -102,7 +104,7 @@ def test_another_configuration_is_refused(uninterrupted: Path, tmp_path: Path) -
     synthetic_blend(tmp_path)
     ranks = start_ranks(tmp_path, job(tmp_path))
     try:
-        wait_until(lambda: (tmp_path / "checkpoints/step-000000005/MANIFEST.json").exists(), ranks)
+        wait_until((tmp_path / "checkpoints/step-000000005/MANIFEST.json").exists, ranks)
     finally:
         ranks.end()
     ranks = run_ranks(tmp_path, job(tmp_path, model__hiddenSize=32), expect=ExitCode.INVALID_CONFIGURATION)

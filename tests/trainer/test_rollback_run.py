@@ -93,7 +93,7 @@ def test_killed_after_the_rollback_it_ends_in_the_same_place(recovered: Path, tm
     config = spike_job(tmp_path)
     ranks = start_ranks(tmp_path, config)
     try:
-        wait_until(lambda: (tmp_path / "checkpoints/recovery.json").exists(), ranks)
+        wait_until((tmp_path / "checkpoints/recovery.json").exists, ranks)
     finally:
         ranks.end()
     run_ranks(tmp_path, config)

@@ -22,28 +22,28 @@ class TrainerError(Exception):
         self.reason = reason or type(self).reason
 
 
-class InvalidConfiguration(TrainerError):
+class InvalidConfiguration(TrainerError):  # noqa: N818
     """The job asks for what can't be; trying again won't help."""
 
     exit_code = ExitCode.INVALID_CONFIGURATION
     reason = Reason.INVALID_CONFIGURATION
 
 
-class InvalidData(TrainerError):
+class InvalidData(TrainerError):  # noqa: N818
     """The token files are missing, damaged or too small; trying again won't help."""
 
     exit_code = ExitCode.INVALID_DATA
     reason = Reason.INVALID_DATA
 
 
-class TemporaryFailure(TrainerError):
+class TemporaryFailure(TrainerError):  # noqa: N818
     """Something outside failed, such as a full disk; worth another try."""
 
     exit_code = ExitCode.TRY_AGAIN
     reason = Reason.TEMPORARY_FAILURE
 
 
-class Divergence(TrainerError):
+class Divergence(TrainerError):  # noqa: N818
     """Training went wrong more often than the job allows."""
 
     exit_code = ExitCode.INVALID_DATA

@@ -17,7 +17,8 @@ def validation_losses(
 ) -> dict[str, float]:
     """Return the mean loss of each source's validation tokens, in nats a token; a collective.
 
-    Every rank computes its share of the sequences. The number of forward passes is the same on all ranks, as ZeRO 3 needs.
+    Every rank computes its share of the sequences. The number of forward passes is the same on all ranks, as ZeRO 3
+    needs.
     """
     engine.deepspeed.eval()
     sums: list[float] = []

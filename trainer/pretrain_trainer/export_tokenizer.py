@@ -43,7 +43,8 @@ def export_tokenizer(source: Path, directory: Path, special: SpecialTokens, max_
     }
     prefix = pieces.normalize("a") == SPACE + "a"
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",  # LlamaTokenizer drops the space before a text that begins with one
+        # Not LlamaTokenizer: it puts no space before a text that begins with one.
+        "tokenizer_class": "PreTrainedTokenizerFast",
         "add_bos_token": False,
         "add_eos_token": False,
         "add_prefix_space": prefix,

@@ -14,7 +14,7 @@ from pretrain_api.resolve import load_resolved
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.wire import ExitCode, StorageLayout, TerminationMessage
 from pretrain_trainer.environment import RankEnvironment
-from pretrain_trainer.errors import InvalidConfiguration, TemporaryFailure, TrainerError
+from pretrain_trainer.errors import InvalidConfiguration, TrainerError
 from pretrain_trainer.records.progress import Heartbeat, write_result
 from pretrain_trainer.stopping import Stopped, StopRequest
 
@@ -115,5 +115,6 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Threads of torch, gloo and the checkpoint writer have nothing left to do; tearing down the interpreter takes seconds.
+    # Threads of torch, gloo and the checkpoint writer have nothing left to do; tearing down the interpreter takes
+    # seconds.
     os._exit(code)

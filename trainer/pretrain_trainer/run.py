@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
-
-import torch
 
 from pretrain_api.names import LedgerEvent, Reason
 from pretrain_api.schedule import learning_rate_at
@@ -15,7 +12,7 @@ from pretrain_api.wire import TerminationMessage
 from pretrain_trainer.assembly import Parts
 from pretrain_trainer.checkpoint.layout import TrainerState
 from pretrain_trainer.data.sample_index import SkipList
-from pretrain_trainer.errors import Divergence, TrainerError
+from pretrain_trainer.errors import Divergence
 from pretrain_trainer.evaluation import validation_losses, weighted_mean
 from pretrain_trainer.finish import finish_run
 from pretrain_trainer.position import Position
@@ -112,7 +109,8 @@ class TrainingRun:
         self._after_step(report)
 
     def _learning_rate(self, after: Position) -> float:
-        """Return the learning rate of the step that ends at `after`, lowered by earlier rollbacks if the job says so."""
+        """Return the learning rate of the step that ends at `after`, lowered by earlier rollbacks if the job says
+        so."""
         rate = learning_rate_at(self.training.learning_rate, after.tokens, self.training.tokens)
         factor = self.parts.stability.rollback.learning_rate_factor
         rollbacks = [r for r in self.parts.checkpoints.recovery.rollbacks if r.resumed_from_step < after.step]
@@ -196,8 +194,8 @@ class TrainingRun:
         records, step = self.parts.records, self.position.step
         judgement = report.judgement
         message = (
-            f"{judgement.reason} at step {step}: loss {report.loss:.4f}, expected {judgement.baseline:.4f}, gradient norm "
-            f"{report.gradient_norm:.3g}, {judgement.deviation:.1f} deviations"
+            f"{judgement.reason} at step {step}: loss {report.loss:.4f}, expected {judgement.baseline:.4f}, "
+            f"gradient norm {report.gradient_norm:.3g}, {judgement.deviation:.1f} deviations"
         )
         fields = {"loss": report.loss, "baseline": judgement.baseline, "gradientNorm": report.gradient_norm}
         records.event(LedgerEvent.SPIKE, message, reason=judgement.reason, onsetStep=judgement.onset_step, **fields)
@@ -224,7 +222,8 @@ class TrainingRun:
         self.parts.records.sync()
         self.parts.checkpoints.save_now(self._state())
         raise Divergence(
-            f"{message}; the state before it is saved (spec.stability.onSpike is pause): look at the data, then run again",
+            f"{message}; the state before it is saved (spec.stability.onSpike is pause): look at the data, "
+            "then run again",
             reason=Reason.PAUSED_ON_SPIKE,
         )
 
@@ -256,8 +255,8 @@ class TrainingRun:
         skipped = recovery.rollbacks[-1].skipped_sequences
         parts.records.event(
             LedgerEvent.ROLLBACK,
-            f"back from step {spike.step} to {step} in {time.monotonic() - started:.1f} s; sequences {skipped.from_} to "
-            f"{skipped.to - 1} are skipped",
+            f"back from step {spike.step} to {step} in {time.monotonic() - started:.1f} s; "
+            f"sequences {skipped.from_} to {skipped.to - 1} are skipped",
             rollback=number,
             reason=spike.judgement.reason,
             detectedAtStep=spike.step,
@@ -280,7 +279,7 @@ class TrainingRun:
         losses = list(detector.losses.values)[-max(1, min(enough, clean)) :]
         baseline = newest.baseline if newest.baseline is not None else float("inf")
         helped = bool(losses) and recovered(losses, baseline, detector.losses.spread())
-        changed = recovery.rollbacks[:-1] + [newest.model_copy(update={"recovered": helped})]
+        changed = [*recovery.rollbacks[:-1], newest.model_copy(update={"recovered": helped})]
         parts.checkpoints.note(recovery.model_copy(update={"rollbacks": changed}))
         message = f"the loss {'is back at' if helped else 'has not come back to'} its baseline of {baseline:.4f}"
         parts.records.event(

@@ -9,7 +9,7 @@ from types import FrameType
 from pretrain_trainer.rank_protocol import STACK_DUMP_SIGNAL, STOP_SIGNAL
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818
     """The rank was told to stop, and the state is saved."""
 
     def __init__(self, step: int) -> None:

@@ -70,7 +70,7 @@ def test_epochs_are_cut_and_ordered_differently(storage: Path) -> None:
 @given(num_tokens=st.integers(9, 500), length=st.integers(1, 8), use=st.integers(0, 10**6), seed=st.integers(0, 100))
 def test_every_window_and_its_last_target_lie_in_the_source(num_tokens: int, length: int, use: int, seed: int) -> None:
     start = int(WindowOrder(num_tokens, length, seed, 0).starts(np.array([use]))[0])
-    assert 0 <= start
+    assert start >= 0
     assert start + length + 1 <= num_tokens
 
 

@@ -40,7 +40,8 @@ def test_a_key_for_each_index_is_the_same_as_one_at_a_time() -> None:
 
 
 def test_permutations_look_random() -> None:
-    """Over many keys every index goes everywhere alike: chi-squared, 99.99 % quantile of 63 degrees of freedom is 118."""
+    """Over many keys every index goes everywhere alike: chi-squared, 99.99 % quantile of 63 degrees of freedom is
+    118."""
     size, keys = 64, 20_000
     targets = permute(np.full(keys, 5, dtype=np.uint64), size, keyed_hash(1, np.arange(keys)))
     counts = np.bincount(targets.astype(np.int64), minlength=size)

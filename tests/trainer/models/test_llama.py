@@ -51,7 +51,8 @@ def test_published_parameter_counts(preset: str, parameters: int) -> None:
     ids=["plain", "grouped", "one-group-wide-heads", "tied", "theta"],
 )
 def test_logits_are_those_of_transformers(changes: dict[str, object]) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM as Reference
+    from transformers import LlamaConfig
+    from transformers import LlamaForCausalLM as Reference
 
     model = tiny(**changes)
     for parameter in model.parameters():  # make all weights count, norms too

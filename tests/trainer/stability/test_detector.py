@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -14,7 +15,8 @@ SETTINGS = Spike(window=64, threshold=6.0, warmup_steps=50, healthy_after_steps=
 
 
 def learning_curve(random: np.random.Generator, steps: int, noise: float, heavy: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A loss that falls as a power of the step with noise that halves at a batch stage, and a gradient norm that jumps."""
+    """A loss that falls as a power of the step with noise that halves at a batch stage, and a gradient norm that
+    jumps."""
     step = np.arange(1, steps + 1)
     start, end = random.uniform(7, 11), random.uniform(1.5, 4)
     loss = end + (start - end) * (1 + step / random.uniform(2, 30)) ** -random.uniform(0.25, 0.6)
@@ -44,9 +46,7 @@ def test_learning_curves_raise_no_alarm() -> None:
         losses, norms = learning_curve(random, 1000, 10 ** random.uniform(-2.3, -0.7), bool(random.integers(2)))
         alarms.append(observe_all(SpikeDetector(SETTINGS), losses, norms))
     assert sum(map(len, alarms)) <= 8
-    assert not any(
-        after - before == 1 for flagged in alarms for before, after in zip(flagged, flagged[1:], strict=False)
-    )
+    assert not any(after - before == 1 for flagged in alarms for before, after in itertools.pairwise(flagged))
 
 
 @pytest.mark.parametrize("rise_steps", [1, 3, 8])

@@ -158,8 +158,8 @@ class CheckpointManager:
             TemporaryFailure: Always.
         """
         raise TemporaryFailure(
-            f"{self.storage.checkpoints}: {cause}; the newest checkpoints are intact: free space or enlarge the storage, then "
-            "start again",
+            f"{self.storage.checkpoints}: {cause}; the newest checkpoints are intact: free space or enlarge the "
+            "storage, then start again",
             reason=Reason.STORAGE_FULL,
         )
 

@@ -105,7 +105,7 @@ class SavedState:
     """The state files of a checkpoint, of however many ranks."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [safe_open(path, framework="pt") for path in paths]
+        self._files: list[Any] = [safe_open(path, framework="pt") for path in paths]
         self._pieces: dict[str, list[tuple[Any, Fragment]]] = defaultdict(list)
         self._scalars: dict[str, float] = {}
         self._quantities: set[str] = set()

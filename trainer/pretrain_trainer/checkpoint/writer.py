@@ -72,7 +72,8 @@ class CheckpointWriter:
 
     def wait_for_commit(self) -> StoredCheckpoint | OSError:
         """Wait until the checkpoint has its name; return it, or what went wrong."""
-        assert self.pending is not None and self.pending.commit is not None
+        assert self.pending is not None
+        assert self.pending.commit is not None
         error = _os_error(self.pending.commit)
         result = error if error is not None else self.pending.commit.result()
         self.pending = None

@@ -104,8 +104,8 @@ class ValidationData:
     def batches(self, source: str, size: int, rank: int, world_size: int) -> Iterator[tuple[Int64Array, Int64Array]]:
         """Yield this rank's share as (inputs, targets), each int64[1 to `size`, sequence_length].
 
-        All ranks yield the same number of batches. Rows beyond the data, and what a window lacks to a whole sequence, have
-        targets that don't count.
+        All ranks yield the same number of batches. Rows beyond the data, and what a window lacks to a whole sequence,
+        have targets that don't count.
         """
         starts = self.starts[source]
         mine = starts[rank::world_size]

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 UInt64Array = NDArray[np.uint64]
 
 FEISTEL_ROUNDS = 8
-"""Four rounds make a pseudorandom permutation of a random round function (Luby and Rackoff 1988); the rest is margin for
-the narrow blocks of small corpora."""
+"""Four rounds make a pseudorandom permutation of a random round function (Luby and Rackoff 1988); the rest is margin
+for the narrow blocks of small corpora."""
 
 
 def mix64(value: UInt64Array) -> UInt64Array:

@@ -71,8 +71,8 @@ def training_stream(name: str, prefixes: Sequence[Path], sequence_length: int) -
     if len(stream) <= sequence_length:
         raise InvalidData(
             f"source {name!r} has {len(stream)} training tokens, one sequence takes {sequence_length + 1} "
-            "(spec.training.sequenceLength and the token after it): add documents, loosen the filters of spec.data.clean "
-            "or lower spec.training.sequenceLength",
+            "(spec.training.sequenceLength and the token after it): add documents, loosen the filters of "
+            "spec.data.clean or lower spec.training.sequenceLength",
             reason="CorpusTooSmall",
         )
     return stream

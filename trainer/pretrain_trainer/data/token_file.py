@@ -1,7 +1,8 @@
 """Reading Megatron-LM's .bin/.idx pairs through memory maps.
 
 The .idx is: 9 bytes of magic, version (uint64), dtype code (uint8), number of sequences (uint64), number of document
-boundaries (uint64), sequence lengths (int32), byte offsets (int64), document boundaries (int64). The .bin is the tokens.
+boundaries (uint64), sequence lengths (int32), byte offsets (int64), document boundaries (int64). The .bin is the
+tokens.
 """
 
 from __future__ import annotations

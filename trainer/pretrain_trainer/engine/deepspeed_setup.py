@@ -1,9 +1,9 @@
 """Importing DeepSpeed quietly, quickly, and without a compiler. Import it from here and nowhere else.
 
-Measured on one core: `deepspeed.initialize` takes 4.6 s longer because a look for Muon compiles three functions that aren't
-called, for which all of torch.compile's machinery is imported; and on a machine without GPUs DeepSpeed builds a
-shared-memory all-reduce at first use (23 s, with a compiler that pods and laptops may lack), which training never calls: it
-serves tensor-parallel inference.
+Measured on one core: `deepspeed.initialize` takes 4.6 s longer because a look for Muon compiles three functions that
+aren't called, for which all of torch.compile's machinery is imported; and on a machine without GPUs DeepSpeed builds a
+shared-memory all-reduce at first use (23 s, with a compiler that pods and laptops may lack), which training never
+calls: it serves tensor-parallel inference.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Device files of NVIDIA, AMD and Windows' Linux; looking for them doesn't initialise anything, so that forks stay safe."""
+"""Device files of NVIDIA, AMD and Windows' Linux; looking for them doesn't initialise anything, so that forks stay
+safe."""
 
 without_gpu = not any(Path(device).exists() for device in GPU_DEVICES)
 if without_gpu:

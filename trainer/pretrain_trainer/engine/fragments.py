@@ -1,8 +1,8 @@
 """Where each piece of each parameter lives in DeepSpeed's optimisers: one view of ZeRO 0, 1, 2 and 3.
 
 DeepSpeed keeps FP32 masters of the weights, whole (ZeRO 0) or as this rank's part of flat arrays (ZeRO 1 to 3), and the
-optimiser's moments beside them. A `Fragment` says which stretch of which parameter a stretch of a master is. Checkpoints
-are written and read in these terms, so that they fit any number of ranks and any ZeRO stage.
+optimiser's moments beside them. A `Fragment` says which stretch of which parameter a stretch of a master is.
+Checkpoints are written and read in these terms, so that they fit any number of ranks and any ZeRO stage.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Fragment:
-    """`length` elements of the parameter `name` from `start` on are those of `masters[master]` from `master_start` on."""
+    """`length` elements of the parameter `name` from `start` on are those of `masters[master]` from `master_start`
+    on."""
 
     name: str
     start: int
@@ -70,7 +71,8 @@ def replicated_pairs(engine: Any) -> list[tuple[nn.Parameter, Tensor]]:
 
 
 def _partitioned_optimizer(optimizer: Any, names: dict[nn.Parameter, str]) -> MasterState:
-    """ZeRO 1 and 2: a parameter's `_hp_mapping` says which of its elements this rank's flat partition holds, and where."""
+    """ZeRO 1 and 2: a parameter's `_hp_mapping` says which of its elements this rank's flat partition holds, and
+    where."""
     flat_name, group_name = "single_partition_of_fp32_groups", "bit16_groups"
     if not hasattr(optimizer, flat_name):  # BF16_Optimizer: ZeRO 1 with FP32 gradient accumulation
         flat_name, group_name = "fp32_groups_flat_partition", "bf16_groups"
@@ -85,7 +87,7 @@ def _partitioned_optimizer(optimizer: Any, names: dict[nn.Parameter, str]) -> Ma
     return MasterState(masters, fragments)
 
 
-def _partitioned_weights(optimizer: Any, names: dict[nn.Parameter, str], rank: int) -> MasterState:
+def _partitioned_weights(optimizer: Any, names: dict[Any, str], rank: int) -> MasterState:
     """ZeRO 3: rank r holds the r-th of equal parts of each parameter, the last one padded."""
     fragments = []
     for parameter, name in names.items():

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as distributed
+from torch import distributed
 
 from pretrain_trainer.environment import RankEnvironment
 

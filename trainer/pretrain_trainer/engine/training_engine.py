@@ -41,7 +41,8 @@ class TrainingEngine:
             model=model, optimizer=self.optimizer, config=config, dist_init_required=False
         )
         self.optimizer = self.deepspeed.basic_optimizer
-        self.optimizer.state.clear()  # some of DeepSpeed's optimisers have made a step with gradients of zero, and counted it
+        # Some of DeepSpeed's optimisers have made a step with gradients of zero, and counted it.
+        self.optimizer.state.clear()
 
     @property
     def module(self) -> LlamaForCausalLM:
@@ -69,7 +70,8 @@ class TrainingEngine:
         Args:
             inputs: Token ids, int64[batch, length].
             targets: Tokens to predict, of the same shape.
-            last: Whether it is the batch's last micro-batch. (DeepSpeed's own counter of micro-batches runs over the whole
+            last: Whether it is the batch's last micro-batch. (DeepSpeed's own counter of micro-batches runs over the
+            whole
                 life of the process, and is out of step when the accumulation changes after a restart.)
         """
         self.deepspeed.set_gradient_accumulation_boundary(last)

@@ -40,8 +40,8 @@ class LinearCrossEntropy(torch.autograd.Function):
         )
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         chunk = max(1, CHUNK_ELEMENTS // weight.shape[0])
-        for rows in torch.arange(hidden.shape[0], device="cpu").split(chunk):
-            part = slice(int(rows[0]), int(rows[-1]) + 1)
+        for first in range(0, hidden.shape[0], chunk):
+            part = slice(first, first + chunk)
             logits = (hidden[part] @ weight.T).float()
             chunk_loss = _loss_and_gradient(logits, targets[part], counted, needs_gradient)
             loss += chunk_loss

@@ -85,7 +85,8 @@ class Attention(nn.Module):
             mixed = checkpoint(self._attend, query, key, value, use_reentrant=False)
         else:
             mixed = self._attend(query, key, value)
-        return self.o_proj(mixed)
+        output: Tensor = self.o_proj(mixed)
+        return output
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         batch, length, _ = query.shape
@@ -111,4 +112,5 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Map [batch, length, hidden_size] to the same shape."""
-        return self.down_proj(functional.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        output: Tensor = self.down_proj(functional.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        return output

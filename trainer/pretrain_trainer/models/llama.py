@@ -89,8 +89,9 @@ class DecoderLayer(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Map [batch, length, hidden_size] to the same shape."""
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden))
-        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+        attended: Tensor = hidden + self.self_attn(self.input_layernorm(hidden))
+        output: Tensor = attended + self.mlp(self.post_attention_layernorm(attended))
+        return output
 
 
 class Decoder(nn.Module):
@@ -102,7 +103,7 @@ class Decoder(nn.Module):
         self.recompute_layers = recompute == "full"
         # From a tensor, as its own initialisation would import torch.compile's machinery on the meta device: 5 s.
         embedding = torch.empty(config.vocab_size, config.hidden_size)
-        self.embed_tokens = nn.Embedding.from_pretrained(embedding, freeze=False)
+        self.embed_tokens = nn.Embedding.from_pretrained(embedding, freeze=False)  # type: ignore[no-untyped-call]
         self.layers = nn.ModuleList(
             DecoderLayer(config, rotary, recompute == "selective") for _ in range(config.num_hidden_layers)
         )
@@ -116,7 +117,8 @@ class Decoder(nn.Module):
                 hidden = checkpoint(layer, hidden, use_reentrant=False)
             else:
                 hidden = layer(hidden)
-        return self.norm(hidden)
+        output: Tensor = self.norm(hidden)
+        return output
 
 
 class LanguageModelHead(nn.Linear):
@@ -146,7 +148,8 @@ class LlamaForCausalLM(nn.Module):
         self.tie_weights()
 
     def tie_weights(self) -> None:
-        """Make embedding and output projection one parameter, if they are to be; again after `to_empty`, which parts them."""
+        """Make embedding and output projection one parameter, if they are to be; again after `to_empty`, which parts
+        them."""
         if self.config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 

@@ -124,7 +124,7 @@ class RunRecords:
         if not self._progress.due(self.state, message):
             return
         progress = TrainerProgress(
-            state=self.state,  # type: ignore[arg-type]
+            state=self.state,
             message=message,
             training=self.status,
             checkpoints=self.checkpoints,

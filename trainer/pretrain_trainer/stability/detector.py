@@ -2,12 +2,13 @@
 
 A reading is compared with what the last accepted readings lead to expect. The baseline is the median of the newest few;
 the spread is that of the differences between neighbours, which a falling loss hardly changes, as 1.4826 * MAD / sqrt(2)
-(MAD: median absolute deviation; 1.4826 makes it a standard deviation for normal noise). What is flagged isn't accepted, so
-a spike can't become the new normal. The gradient norm is judged by its logarithm.
+(MAD: median absolute deviation; 1.4826 makes it a standard deviation for normal noise). What is flagged isn't
+accepted, so a spike can't become the new normal. The gradient norm is judged by its logarithm.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections import deque
@@ -21,7 +22,8 @@ MAD_TO_DEVIATION = 1.4826
 BASELINE_READINGS = 16
 """Accepted readings whose median is the baseline."""
 LEAST_RELATIVE_SPREAD = 0.005
-"""Spread of the loss, relative to the baseline, below which differences don't count: a quiet stretch isn't a standard."""
+"""Spread of the loss, relative to the baseline, below which differences don't count: a quiet stretch isn't a
+standard."""
 LEAST_LOG_SPREAD = 0.05
 """The same for the logarithm of the gradient norm."""
 LEAST_LOSS_RISE = 0.1
@@ -73,7 +75,7 @@ class Signal:
         floor = self._least_spread * (abs(self.baseline()) if self._relative else 1.0)
         if len(values) < 3:
             return floor
-        differences = [after - before for before, after in zip(values, values[1:], strict=False)]
+        differences = [after - before for before, after in itertools.pairwise(values)]
         middle = statistics.median(differences)
         absolute = statistics.median(abs(difference - middle) for difference in differences)
         return max(floor, MAD_TO_DEVIATION * absolute / math.sqrt(2))
@@ -135,7 +137,8 @@ class SpikeDetector:
         return rise / self.norms.spread() if rise > LEAST_NORM_RISE else 0.0
 
     def _onset(self, step: int, baseline: float) -> int:
-        """Return the first of the steps up to `step`, without a gap, whose loss was flagged or already on its way up."""
+        """Return the first of the steps up to `step`, without a gap, whose loss was flagged or already on its way
+        up."""
         limit = baseline + ONSET_DEVIATIONS * self.losses.spread()
         onset = step
         for earlier, loss in reversed(self._recent):

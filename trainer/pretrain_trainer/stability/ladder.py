@@ -72,8 +72,8 @@ def skip_span(
         setting: `rollback.skipSequences`: "auto" skips `bad` and a margin.
         margin: Sequences after `bad` that are skipped as well.
 
-    A spike at the place where an earlier skip ended means that the bad stretch is longer than thought: each time, twice as
-    much is skipped as the time before.
+    A spike at the place where an earlier skip ended means that the bad stretch is longer than thought: each time,
+    twice as much is skipped as the time before.
     """
     length = bad.length + margin if setting == "auto" else setting
     for span in earlier:
