@@ -79,3 +79,7 @@ def _options(
     ] = False,
 ) -> None:
     """Common options."""
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,13 @@ _SYMBOLS = {
     StageState.SUCCEEDED: Text("✓", style="green"),
     StageState.FAILED: Text("✗", style="red"),
 }
+_TRAINING_PHASES = (Phase.STARTING, Phase.TRAINING, Phase.ROLLING_BACK, Phase.RESCALING, Phase.RESTARTING)
+_PHASE_WORDS = {
+    Phase.ROLLING_BACK: "rolling back",
+    Phase.RESCALING: "changing the number of nodes",
+    Phase.RESTARTING: "restarting",
+    Phase.SUSPENDING: "stopping",
+}
 
 
 class LiveDisplay:
@@ -49,11 +56,10 @@ class LiveDisplay:
         """Keep the status for the next redraw; write what went wrong above."""
         self._tracker.update(update.status)
         self._status = update.status
-        for event in update.events:
-            if event.type == "Warning":
-                first_line = event.message.splitlines()[0]
-                elapsed = duration(self._tracker.seconds())
-                self._console.print(f"[dim]{elapsed}[/] [yellow]{escape(event.reason)}[/] {escape(first_line)}")
+        warnings = {event.message: event.reason for event in update.events if event.type == "Warning"}
+        for message, reason in warnings.items():
+            elapsed = duration(self._tracker.seconds())
+            self._console.print(f"[dim]{elapsed}[/] [yellow]{escape(reason)}[/] {escape(message.splitlines()[0])}")
 
     def say(self, line: str) -> None:
         """Show a line below everything."""
@@ -63,19 +69,19 @@ class LiveDisplay:
         head = Text.assemble((self._job, "bold"), "  ", duration(self._tracker.seconds()))
         if self._status is None:
             return Group(head)
-        parts: list[RenderableType] = [head, self._stages(self._status)]
-        if self._status.training is not None and self._status.training.step is not None:
-            parts.append(self._training(self._status, self._status.training))
-        elif self._status.phase in (Phase.STARTING, Phase.RESTARTING):
-            parts.append(Text("the trainer is starting", style="dim"))
+        parts: list[RenderableType] = [head, self._table(self._status)]
+        if facts := _training_facts(self._status):
+            parts.append(Text("   " + "   ".join(facts), style="dim"))
         if self._note:
             parts.append(Text(self._note, style="yellow"))
         return Group(*parts)
 
-    def _stages(self, status: PretrainJobStatus) -> Table:
+    def _table(self, status: PretrainJobStatus) -> Table:
         table = Table.grid(padding=(0, 2))
         for stage in stages_of(status):
             table.add_row(*self._stage_row(stage))
+        if status.phase in _TRAINING_PHASES or status.training is not None:
+            table.add_row(*self._training_row(status, status.training or TrainingStatus()))
         if status.report is not None:
             table.add_row(*self._stage_row(status.report))
         return table
@@ -83,32 +89,29 @@ class LiveDisplay:
     def _stage_row(self, stage: PreparationStage) -> list[RenderableType]:
         clock = self._tracker.stages.get(stage.name)
         speed = clock.documents_per_second() if clock is not None else None
-        symbol: RenderableType = _SYMBOLS.get(stage.state, self._spinner)
-        bar = ProgressBar(total=max(1, stage.total), completed=stage.completed, width=BAR_WIDTH)
         return [
-            symbol,
+            _SYMBOLS.get(stage.state, self._spinner),
             stage.name,
-            bar,
+            ProgressBar(total=max(1, stage.total), completed=stage.completed, width=BAR_WIDTH),
             Text(f"{stage.completed}/{stage.total}", justify="right"),
             Text(duration(clock.seconds()) if clock is not None else "", justify="right"),
             Text(f"{count(speed)} documents/s" if speed else "", style="dim"),
             Text(stage.message or _funnel(stage), style="dim", overflow="ellipsis", no_wrap=True),
         ]
 
-    def _training(self, status: PretrainJobStatus, training: TrainingStatus) -> RenderableType:
-        total = training.total_steps or 1
-        done = status.phase is Phase.COMPLETED or (training.step or 0) >= total
-        symbol: RenderableType = _SYMBOLS[StageState.SUCCEEDED] if done else self._spinner
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            symbol,
+    def _training_row(self, status: PretrainJobStatus, training: TrainingStatus) -> list[RenderableType]:
+        step, total = training.step or 0, training.total_steps or 1
+        done = status.completed_configuration is not None
+        speed, left = training.tokens_per_second, training.estimated_remaining_seconds
+        return [
+            _SYMBOLS[StageState.SUCCEEDED] if done else self._spinner,
             "training",
-            ProgressBar(total=total, completed=training.step or 0, width=BAR_WIDTH),
-            f"step {training.step:,}/{total:,}",
-            f"{count(training.tokens_per_second)} tokens/s" if training.tokens_per_second else "",
-            _remaining(training),
-        )
-        return Group(line, Text("   " + "   ".join(_training_facts(status, training)), style="dim"))
+            ProgressBar(total=total, completed=step, width=BAR_WIDTH),
+            Text(f"{step:,}/{total:,}" if training.step is not None else "starting", justify="right"),
+            Text("" if left is None or done else f"-{duration(left)}", justify="right"),
+            Text(f"{count(speed)} tokens/s" if speed else "", style="dim"),
+            Text("" if done else _PHASE_WORDS.get(status.phase, ""), style="yellow"),
+        ]
 
 
 def _funnel(stage: PreparationStage) -> str:
@@ -117,13 +120,9 @@ def _funnel(stage: PreparationStage) -> str:
     return f"{stage.documents_in:,} documents → {stage.documents_out:,}"
 
 
-def _remaining(training: TrainingStatus) -> str:
-    left = training.estimated_remaining_seconds
-    return f"{duration(left)} left" if left is not None else ""
-
-
-def _training_facts(status: PretrainJobStatus, training: TrainingStatus) -> list[str]:
-    facts = [f"loss {loss(training.loss)}"]
+def _training_facts(status: PretrainJobStatus) -> list[str]:
+    training = status.training or TrainingStatus()
+    facts = [f"loss {loss(training.loss)}"] if training.loss is not None else []
     if training.validation_loss is not None:
         facts.append(f"validation loss {loss(training.validation_loss)}")
     if training.learning_rate is not None:

@@ -11,6 +11,7 @@ from pretrain_api.status import PreparationStage, PretrainJobStatus, TrainingSta
 from pretrain_cli.display.tracker import Tracker, stages_of
 from pretrain_cli.display.words import count, duration, loss
 from pretrain_operator.local.engine import Update
+from pretrain_operator.planning import Event
 
 EVERY_SECONDS = 5.0
 
@@ -34,8 +35,8 @@ class PlainDisplay:
     def show(self, update: Update) -> None:
         """Write events at once, progress now and then."""
         self._tracker.update(update.status)
-        for event in update.events:
-            self.say(f"{'warning: ' if event.type == 'Warning' else ''}{event.message.splitlines()[0]}")
+        for line in event_lines(update.events):
+            self.say(line)
         now = time.monotonic()
         line = progress_line(update.status, self._tracker)
         if line and line != self._last_line and now - self._last_time >= self._every_seconds:
@@ -61,6 +62,12 @@ class QuietDisplay:
 
     def say(self, line: str) -> None:
         """Show nothing."""
+
+
+def event_lines(events: tuple[Event, ...]) -> list[str]:
+    """Return a line an event; what two of them say is said once."""
+    lines = [f"{'warning: ' if event.type == 'Warning' else ''}{event.message.splitlines()[0]}" for event in events]
+    return list(dict.fromkeys(lines))
 
 
 def progress_line(status: PretrainJobStatus, tracker: Tracker) -> str:
@@ -93,7 +100,9 @@ def stage_line(stage: PreparationStage, tracker: Tracker) -> str:
 
 def training_line(training: TrainingStatus) -> str:
     """Return the progress of training in a line."""
-    parts = [f"step {training.step:,}/{training.total_steps or 0:,}", f"loss {loss(training.loss)}"]
+    parts = [f"step {training.step:,}/{training.total_steps or 0:,}"]
+    if training.loss is not None:
+        parts.append(f"loss {loss(training.loss)}")
     if training.validation_loss is not None:
         parts.append(f"validation loss {loss(training.validation_loss)}")
     if training.learning_rate is not None:

@@ -44,7 +44,7 @@ def failure_lines(status: PretrainJobStatus, layout: StorageLayout) -> list[str]
     if failed is None or failed.status != "True":
         failed = get_condition(status, ConditionType.SUSPENDED)
     message = failed.message if failed is not None else ""
-    why, _, remedy = message.partition("; ")
+    why, _, remedy = message.rpartition("; ") if "; " in message else (message, "", "")
     if not remedy or remedy.startswith("its log is "):
         remedy = "look into the log; the same command goes on from what is done"
     lines = [f"failed: {' '.join(why.split()) or (failed.reason if failed is not None else 'not known')}"]

@@ -24,9 +24,9 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def loss(value: float | None) -> str:
-    """Return 3.142, or what stands for a loss that isn't finite."""
-    return "not finite" if value is None else f"{value:.3f}"
+def loss(value: float) -> str:
+    """Return 3.142."""
+    return f"{value:.3f}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -1,7 +1,7 @@
 """A small preparation program that speaks the protocol of docs/wire-formats.md.
 
 Usage: stage.py STAGE SCRIPT. SCRIPT is JSON: {"clean-1": ["70", "hang", "0"]} gives what the tries of a work item do,
-one after the other: an exit code, a signal's name, hang (until SIGTERM), or deaf (SIGTERM ignored). The last entry holds
+one after the other: an exit code, a signal's name, hang (until SIGTERM), deaf (SIGTERM ignored). The last entry holds
 for all further tries; items that aren't named succeed. Every try is noted in tries.jsonl of the storage.
 """
 
