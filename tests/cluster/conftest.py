@@ -11,7 +11,7 @@ from pretrain_cluster import ClusterError, LocalCluster, select
 from pretrain_cluster.images import write_program_image
 
 BUSYBOX_IMAGE = "localhost/pretrain-busybox:1"
-BUSYBOX_PROGRAMS = ("cat", "hostname", "httpd", "id", "ls", "mkdir", "nslookup", "sh", "sleep", "wget")
+BUSYBOX_PROGRAMS = ("cat", "dd", "hostname", "httpd", "id", "ls", "mkdir", "nslookup", "sh", "sleep", "wget")
 
 
 def _need_a_local_cluster() -> None:

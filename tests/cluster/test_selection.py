@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pretrain_cluster import ClusterError, LocalCluster, select, topology
 from pretrain_cluster.control_plane import ADDONS
+from pretrain_cluster.network import conflict
 from pretrain_cluster.selection import ExistingCluster, KindCluster
 from pretrain_cluster.topology import CONTROL_PLANE, DNS_SERVICE_ADDRESS, NODES, state_directory
 
@@ -67,6 +68,14 @@ def test_networks_and_addresses_are_apart() -> None:
     assert all(address in topology.MACHINE_NETWORK for address in addresses)
     assert all(place.pods.subnet_of(topology.POD_NETWORK) for place in NODES)
     assert not NODES[0].pods.overlaps(NODES[1].pods)
+
+
+def test_a_network_that_the_host_uses_is_found() -> None:
+    harmless = [{"dst": "default", "dev": "eth0"}, {"dst": "192.0.2.0/24", "dev": "eth0"}, {"dst": "127.0.0.1"}]
+    own = [{"dst": str(topology.POD_NETWORK), "dev": topology.HOST_LINK}]
+    assert conflict(harmless + own) == ""
+    taken = [{"dst": "10.96.5.0/24", "dev": "docker0"}]
+    assert conflict(harmless + taken) == "the cluster's network 10.96.0.0/16 is in use: 10.96.5.0/24 is on docker0"
 
 
 def test_the_manifest_of_the_addons_has_the_addresses_of_the_code() -> None:

@@ -10,14 +10,14 @@ import pytest
 from pretrain_cluster import ClusterError, tools
 from pretrain_cluster.progress import Progress
 from pretrain_cluster.toolchain import OLDEST, version
-from pretrain_cluster.tools import CLUSTER_MODULES, Module, build
+from pretrain_cluster.tools import CLUSTER_MODULES, MORE_MODULES, Module, build
 
 GO = shutil.which("go")
 needs_go = pytest.mark.skipif(GO is None or version(Path(GO)) < OLDEST, reason="there is no Go on the path")
 
 
 def test_every_module_names_its_version() -> None:
-    for module in CLUSTER_MODULES:
+    for module in (*CLUSTER_MODULES, *MORE_MODULES):
         assert re.fullmatch(r"v\d+\.\d+\.\d+", module.version)
         assert module.key.startswith(f"{module.name}-{module.version}-")
     kubernetes = next(module for module in CLUSTER_MODULES if module.name == "kubernetes")

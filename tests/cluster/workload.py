@@ -47,11 +47,29 @@ def servers(image: str, names: str = "web") -> str:
         "template": {"metadata": {"labels": {"app": names}}, "spec": pod},
     }
     claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    return manifest(
+        ("apps/v1", "StatefulSet", names, spec),
+        ("v1", "Service", names, _service(names, headless=True)),
+        ("v1", "Service", f"{names}-balanced", _service(names)),
+        ("v1", "PersistentVolumeClaim", f"{names}-shared", claim),
+    )
+
+
+def pod_once(image: str, script: str, claim: str) -> dict[str, Any]:
+    """The specification of a pod that runs a shell script once, with a claim's volume at /volume."""
+    mounts = [{"name": "volume", "mountPath": "/volume"}]
+    container = {"name": "script", "image": image, "command": ["sh", "-c", script], "volumeMounts": mounts}
+    return {
+        "restartPolicy": "Never",
+        "containers": [container | {"securityContext": _SECURITY}],
+        "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}],
+    }
+
+
+def manifest(*objects: tuple[str, str, str, dict[str, Any]]) -> str:
+    """The manifest of objects: API version, kind, name and specification of each."""
     items = [
-        _object("apps/v1", "StatefulSet", names, spec),
-        _object("v1", "Service", names, _service(names, headless=True)),
-        _object("v1", "Service", f"{names}-balanced", _service(names)),
-        _object("v1", "PersistentVolumeClaim", f"{names}-shared", claim),
+        {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": spec} for api, kind, name, spec in objects
     ]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
@@ -59,7 +77,3 @@ def servers(image: str, names: str = "web") -> str:
 def _service(app: str, headless: bool = False) -> dict[str, Any]:
     ports = [{"port": PORT, "targetPort": PORT}]
     return {"selector": {"app": app}, "ports": ports} | ({"clusterIP": "None"} if headless else {})
-
-
-def _object(api: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": spec}

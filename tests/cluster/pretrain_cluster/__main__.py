@@ -10,8 +10,10 @@ from pathlib import Path
 from .errors import ClusterError
 from .progress import Progress
 from .selection import select
-from .tools import build
+from .tools import CLUSTER_MODULES, MORE_MODULES, build
 from .topology import tools_directory
+
+_MODULES = {module.name: module for module in (*CLUSTER_MODULES, *MORE_MODULES)}
 
 
 def main() -> int:
@@ -20,7 +22,7 @@ def main() -> int:
     progress = Progress()
     try:
         if options.command == "tools":
-            build(tools_directory(), progress)
+            _build(options.modules, progress)
             return 0
         cluster = select(progress)
         if options.command == "up":
@@ -47,8 +49,18 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="end it and remove all that it left")
     load = commands.add_parser("load", help="load the images of OCI archives into every node")
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
-    commands.add_parser("tools", help="build the programs it is made of, where they aren't there yet")
+    tools = commands.add_parser("tools", help="build programs where they aren't there yet, and say where they are")
+    tools.add_argument("modules", nargs="*", metavar="MODULE", help=f"{', '.join(_MODULES)}; what a cluster is made of")
     return parser
+
+
+def _build(names: list[str], progress: Progress) -> None:
+    unknown = [name for name in names if name not in _MODULES]
+    if unknown:
+        raise ClusterError(f"{unknown[0]} is no module; there are {', '.join(_MODULES)}")
+    modules = tuple(_MODULES[name] for name in names) or CLUSTER_MODULES
+    for name, path in build(tools_directory(), progress, modules).items():
+        print(f"{name} {path}")
 
 
 if __name__ == "__main__":

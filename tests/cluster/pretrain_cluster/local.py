@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import platform
 import shutil
-import stat
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from . import cgroups, network, packages
 from .control_plane import ControlPlane
-from .errors import ClusterError
+from .host import check_host, copy_private, only_launcher
 from .images import write_program_image
 from .machine import Machine
 from .node import PAUSE_IMAGE, Node
@@ -27,7 +21,6 @@ from .topology import CONTROL_PLANE, NODES, node, state_directory, tools_directo
 
 PROGRAMS_FILE = "programs.json"
 SECONDS_TO_READY = 120.0
-SECONDS_FOR_THE_LOCK = 60.0
 
 
 class LocalCluster:
@@ -49,8 +42,8 @@ class LocalCluster:
         Raises:
             ClusterError: something is missing, in use or doesn't start: which, and what to do.
         """
-        _check_machine()
-        with self._lock():
+        check_host()
+        with only_launcher(self.directory.with_name("cluster.lock")):
             if self.ready():
                 return
             self._end()
@@ -65,8 +58,8 @@ class LocalCluster:
         Raises:
             ClusterError: something doesn't end.
         """
-        _check_machine()
-        with self._lock():
+        check_host()
+        with only_launcher(self.directory.with_name("cluster.lock")):
             self._end()
 
     def ready(self) -> bool:
@@ -102,7 +95,7 @@ class LocalCluster:
         control_plane.wait_for_dns()
         self._wait_for_nodes()
         # It appears last: where it is, the cluster was ready once.
-        _copy_private(control_plane.kubeconfig("admin"), self.kubeconfig)
+        copy_private(control_plane.kubeconfig("admin"), self.kubeconfig)
         self._progress.step("ready")
 
     def _start_container_runtime(self, number: int, pause: Path) -> None:
@@ -180,6 +173,27 @@ class LocalCluster:
         self.control_plane.start_etcd()
         self.control_plane.machine.wait_for_daemon("kube-apiserver", self.control_plane.api_server_ready)
 
+    def set_capacity(self, number: int, resource: str, quantity: str) -> None:
+        """Have a node offer a resource that it hasn't, GPUs for example: pods are placed by it, and get nothing."""
+        path = f"/status/capacity/{resource.replace('~', '~0').replace('/', '~1')}"
+        patch = json.dumps([{"op": "add", "path": path, "value": quantity}])
+        self.kubectl("patch", "node", node(number).name, "--subresource=status", "--type=json", f"--patch={patch}")
+
+    def add_small_volume(self, storage_class: str, size_bytes: int) -> None:
+        """Offer one volume that is full after so many bytes. It is on the first node, and so are pods that claim it.
+
+        Args:
+            storage_class: the class that claims have to name; made for it.
+            size_bytes: how much fits, a multiple of the page size.
+        """
+        place = NODES[0]
+        path = self.control_plane.volumes / storage_class
+        path.mkdir(parents=True)
+        self.node(place.number).machine.run(
+            "mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=777", storage_class, path
+        )
+        self.kubectl("create", "-f", "-", input=json.dumps(_small_volume(storage_class, size_bytes, path, place.name)))
+
     # How
 
     def _machine(self, name: str) -> Machine:
@@ -210,44 +224,25 @@ class LocalCluster:
     def _default_account(self) -> bool:
         return bool(self.kubectl("get", "serviceaccounts", "-n", "default", "-o", "name"))
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One launcher at a time; the lock goes with its holder, however that ends."""
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        with (self.directory.parent / "cluster.lock").open("w") as lock:
-            wait_until(
-                lambda: _locked(lock),
-                SECONDS_FOR_THE_LOCK,
-                lambda: "another `make cluster` is at work: wait for it, or end it",
-                0.2,
-            )
-            yield
-
-
-def _check_machine() -> None:
-    if platform.system() != "Linux":
-        raise ClusterError(f"the cluster needs Linux, this is {platform.system()}: use CLUSTER=kind, or KUBECONFIG")
-    if os.geteuid() != 0:
-        raise ClusterError(
-            "the cluster needs root, for namespaces and mounts: run it by sudo, or use CLUSTER=kind, or KUBECONFIG"
-        )
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
 
 def _condition(item: dict[str, dict[str, list[dict[str, str]]]], kind: str) -> str:
     return next((found["status"] for found in item["status"].get("conditions", []) if found["type"] == kind), "Unknown")
 
 
-def _copy_private(source: Path, target: Path) -> None:
-    """Copy a file whole, readable by its owner alone."""
-    unfinished = target.with_suffix(".new")
-    unfinished.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
-    unfinished.write_bytes(source.read_bytes())
-    unfinished.replace(target)
+def _small_volume(storage_class: str, size_bytes: int, path: Path, node_name: str) -> dict[str, Any]:
+    hostname = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node_name]}
+    kind = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
+    spec = {
+        "storageClassName": storage_class,
+        "capacity": {"storage": str(size_bytes)},
+        "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "hostPath": {"path": str(path), "type": "Directory"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [hostname]}]}},
+    }
+    named = {"metadata": {"name": storage_class}}
+    items = [
+        {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", **named, **kind},
+        {"apiVersion": "v1", "kind": "PersistentVolume", **named, "spec": spec},
+    ]
+    return {"apiVersion": "v1", "kind": "List", "items": items}

@@ -31,21 +31,22 @@ NODE_LINK = "eth0"
 
 def check_free() -> None:
     """Raises ClusterError where the host uses one of the cluster's networks for something else."""
-    for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"], doing="reading the routes")):
-        used = _network(route["dst"])
-        link = route.get("dev", "?")
-        if used is None or link == HOST_LINK:
+    routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"], doing="reading the routes"))
+    taken = conflict(routes)
+    if taken:
+        raise ClusterError(f"{taken}; free it, or use another cluster by KUBECONFIG or CLUSTER=kind")
+
+
+def conflict(routes: list[dict[str, str]]) -> str:
+    """Which of the cluster's networks is in use and where, going by the host's routes; empty where none is."""
+    for route in routes:
+        if route["dst"] == "default" or route.get("dev") == HOST_LINK:
             continue
+        used = IPv4Network(route["dst"], strict=False)
         for wanted in (MACHINE_NETWORK, POD_NETWORK, SERVICE_NETWORK):
             if wanted.overlaps(used):
-                raise ClusterError(
-                    f"the network {wanted} of the cluster is in use: {used} on {link}; free it, or use CLUSTER=existing"
-                )
-
-
-def _network(destination: str) -> IPv4Network | None:
-    """A route's destination; None for the default one."""
-    return None if destination == "default" else IPv4Network(destination, strict=False)
+                return f"the cluster's network {wanted} is in use: {used} is on {route.get('dev', 'no link')}"
+    return ""
 
 
 def connect_host(control_plane: Machine) -> None:

@@ -54,10 +54,10 @@ def install(packages: dict[str, str], progress: Progress) -> None:
         )
     progress.step(f"installing {', '.join(wanted)}")
     try:
-        run(command)
+        run(command, callers_environment=True)
     except ClusterError:  # the lists of packages may be old, or not there yet
-        run(_apt_get("update"))
-        run(command)
+        run(_apt_get("update"), callers_environment=True)
+        run(command, callers_environment=True)
     still = missing(packages)
     if still:
         raise ClusterError(

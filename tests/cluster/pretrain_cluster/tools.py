@@ -77,6 +77,11 @@ CLUSTER_MODULES = (
     ),
     Module("addons", "github.com/coredns/coredns", {name: f"./{name}" for name in ("coredns", "pause", "volumes")}),
 )
+MORE_MODULES = (
+    Module("helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+    Module("kwok", "sigs.k8s.io/kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
+)
+"""What tests and benchmarks use beside a cluster: helm for the chart, kwok for nodes by the hundred."""
 
 
 def build(cache: Path, progress: Progress, modules: tuple[Module, ...] = CLUSTER_MODULES) -> dict[str, Path]:

@@ -1,0 +1,57 @@
+"""What the local cluster asks of the host: Linux and root, and to be the only launcher at work."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from .errors import ClusterError
+from .processes import wait_until
+
+SECONDS_FOR_THE_LOCK = 60.0
+
+
+def check_host() -> None:
+    """Raises ClusterError where no local cluster can run."""
+    if platform.system() != "Linux":
+        raise ClusterError(f"the cluster needs Linux, this is {platform.system()}: use CLUSTER=kind, or KUBECONFIG")
+    if os.geteuid() != 0:
+        raise ClusterError(
+            "the cluster needs root, for namespaces and mounts: run it by sudo, or use CLUSTER=kind, or KUBECONFIG"
+        )
+
+
+@contextmanager
+def only_launcher(lock_file: Path) -> Iterator[None]:
+    """One launcher at a time; the lock goes with its holder, however that ends.
+
+    Raises:
+        ClusterError: another one is at work, and doesn't end.
+    """
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    busy = "another `make cluster` is at work: wait for it, or end it"
+    with lock_file.open("w") as lock:
+        wait_until(lambda: _locked(lock), SECONDS_FOR_THE_LOCK, lambda: busy, 0.2)
+        yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def copy_private(source: Path, target: Path) -> None:
+    """Copy a file whole, readable by its owner alone."""
+    unfinished = target.with_suffix(".new")
+    unfinished.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+    unfinished.write_bytes(source.read_bytes())
+    unfinished.replace(target)
