@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import math
 import os
@@ -38,6 +40,10 @@ def append_event(path: Path, event: LedgerEvent, **fields: Any) -> None:
     line = json.dumps({"time": utc_now(), "event": str(event), **values}, ensure_ascii=False, allow_nan=False).encode()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
+        # Else a line that another process is just writing would look torn. File systems without locks do without:
+        # the worst that comes of it is an empty line.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         data = b"\n" * torn + line + b"\n"

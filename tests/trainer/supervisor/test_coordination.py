@@ -31,7 +31,7 @@ def turn(world: World) -> None:
     assert len(world.live_generations()) <= 1, f"at {world.now:.1f} s: {world.live_generations()}"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 2**32), st.booleans(), st.lists(happenings, max_size=25))
 def test_never_two_generations_and_in_the_end_all_run(
     num_nodes: int, seed: int, remembers: bool, events: list[tuple[int, str, int]]

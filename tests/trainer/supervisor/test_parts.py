@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from pretrain_trainer.supervisor.host import gpu_count, memory_kills, usable_pro
 from pretrain_trainer.supervisor.logs import MAX_LINE_BYTES, LineSplitter
 from pretrain_trainer.supervisor.messages import Action, Directive
 from pretrain_trainer.supervisor.progress_tracker import ProgressTracker
+from pretrain_trainer.supervisor.ranks import make_scratch_directory
 from pretrain_trainer.supervisor.record import RECORD_FILE, Record, load_record, save_record
 from pretrain_trainer.supervisor.settings import World
 from pretrain_trainer.supervisor.stopping import KILL_GRACE_SECONDS, SETTLE_SECONDS, StopPlan
@@ -241,6 +243,16 @@ class TestLedger:
 
     def test_no_ledger_means_no_events(self, tmp_path: Path) -> None:
         assert list(read_events(tmp_path / "ledger.jsonl")) == []
+
+
+def test_scratch_directories_of_the_dead_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mine = make_scratch_directory()
+    dead = tmp_path / "pretrain-trainer-999999999-x"
+    dead.mkdir()
+    assert make_scratch_directory().exists()
+    assert mine.exists()
+    assert not dead.exists()
 
 
 class TestHost:

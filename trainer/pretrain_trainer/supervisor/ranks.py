@@ -48,7 +48,7 @@ class RankGroup:
         self._settings = settings
         self._writer = writer
         self._wake = wake
-        self._scratch = Path(tempfile.mkdtemp(prefix="pretrain-trainer-"))
+        self._scratch = make_scratch_directory()
         self._launcher: LauncherClient | None = None
         self._pending: Start | None = None
         """Ordered, but the launcher isn't ready."""
@@ -302,6 +302,14 @@ class RankGroup:
             return
         for number in self._plan.due(now):
             self._launcher.signal(number)
+
+
+def make_scratch_directory() -> Path:
+    """Make a directory for this process; remove those of supervisors that were killed."""
+    for left_over in Path(tempfile.gettempdir()).glob("pretrain-trainer-*-*"):
+        if not Path("/proc", left_over.name.split("-")[2]).exists():
+            shutil.rmtree(left_over, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"pretrain-trainer-{os.getpid()}-"))
 
 
 def describe_status(status: int) -> str:
