@@ -50,6 +50,12 @@ def _tidy_document(text, start, end, out, begin):
     newlines = MAX_NEWLINES
     position = start
     while position < end:
+        first = text[position]
+        if 32 <= first < 127:
+            out[size] = first
+            size += 1
+            position += 1
+            continue
         width = _line_end_width(text, position, end)
         if width > 0:
             trimmed = _without_blanks_at_end(out, begin, size)
@@ -67,7 +73,7 @@ def _tidy_document(text, start, end, out, begin):
             continue
         width = _removed_width(text, position, end)
         if width == 0:
-            out[size] = text[position]
+            out[size] = first
             size += 1
             width = 1
         position += width
