@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pretrain_api.wire import ENV_CONFIG, ENV_HTTP_PORT, ENV_STORAGE, StorageLayout
+from pretrain_api.wire import ENV_CONFIG, ENV_HTTP_ADDRESS, ENV_HTTP_PORT, ENV_STORAGE, StorageLayout
 from pretrain_operator.local.machine import thread_environment
 from pretrain_operator.local.process import ChildProcess
 
@@ -53,6 +53,7 @@ class ProcessHost:
                 "PYTHONUNBUFFERED": "1",
                 ENV_CONFIG: str(self.config),
                 ENV_STORAGE: str(self.layout.root),
+                ENV_HTTP_ADDRESS: "127.0.0.1",
                 ENV_HTTP_PORT: str(port),
                 **environment,
             },
