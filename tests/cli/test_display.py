@@ -67,7 +67,7 @@ def on_a_terminal(*updates: Update) -> str:
 
 def test_live_display_shows_stages_and_training() -> None:
     text = on_a_terminal(Update(status(PREPARING)), Update(status(TRAINING)))
-    for words in ("clean", "4/4", "900 documents → 850", "tokenize", "1/4", "120/300", "12,345 tokens/s", "-1:15"):
+    for words in ("clean", "4/4", "900 documents → 850", "tokenize", "1/4", "120/300", "12,345 tokens/s", "1:15 left"):
         assert words in text
     for words in ("loss 4.250", "validation loss 4.500", "learning rate 1.00e-03", "batch stage 2: 4,096 tokens"):
         assert words in text

@@ -402,6 +402,17 @@ def test_status_is_that_of_kubernetes(command: Command) -> None:
     assert yaml.safe_load(yaml.safe_dump(status)) == status
 
 
+def test_a_reader_that_goes_away_does_not_end_the_run(command: Command) -> None:
+    process = command.start(stages={"clean-0": ["hang", "0"]})
+    command.wait_for_item("clean-0")
+    assert process.stdout is not None
+    process.stdout.close()
+    child = command.wait_for_item("clean-0")
+    os.kill(child, signal.SIGTERM)
+    assert process.wait(DEADLINE_SECONDS) == 0
+    assert command.status()["phase"] == "Completed"
+
+
 def test_lock_is_free_after_the_run(command: Command) -> None:
     command("--until", "clean")
     assert (command.workdir / ".lock").exists()

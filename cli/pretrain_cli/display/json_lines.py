@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Self
 
+from pretrain_cli.display.plain import write_line
 from pretrain_operator.local.engine import Update
 
 EVERY_SECONDS = 1.0
@@ -36,6 +37,6 @@ class JsonDisplay:
         print(line, file=sys.stderr, flush=True)
 
     def _write(self, update: Update) -> None:
-        print(update.status.model_dump_json(by_alias=True, exclude_none=True), flush=True)
+        write_line(update.status.model_dump_json(by_alias=True, exclude_none=True), sys.stdout)
         self._last_time = time.monotonic()
         self._pending = None

@@ -108,7 +108,7 @@ class LiveDisplay:
             "training",
             ProgressBar(total=total, completed=step, width=BAR_WIDTH),
             Text(f"{step:,}/{total:,}" if training.step is not None else "starting", justify="right"),
-            Text("" if left is None or done else f"-{duration(left)}", justify="right"),
+            Text("" if left is None or done else f"{duration(left)} left", justify="right"),
             Text(f"{count(speed)} tokens/s" if speed else "", style="dim"),
             Text("" if done else _PHASE_WORDS.get(status.phase, ""), style="yellow"),
         ]

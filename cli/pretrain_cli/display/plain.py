@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Self, TextIO
@@ -45,7 +46,7 @@ class PlainDisplay:
 
     def say(self, line: str) -> None:
         """Write a line with the time of the run before it."""
-        print(f"[{duration(self._tracker.seconds())}] {line}", file=self._stream, flush=True)
+        write_line(f"[{duration(self._tracker.seconds())}] {line}", self._stream)
 
 
 class QuietDisplay:
@@ -62,6 +63,14 @@ class QuietDisplay:
 
     def say(self, line: str) -> None:
         """Show nothing."""
+
+
+def write_line(line: str, stream: TextIO) -> None:
+    """Write a line. A reader that has gone away doesn't end the run: it goes on unseen."""
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def event_lines(events: tuple[Event, ...]) -> list[str]:

@@ -57,7 +57,7 @@ class ChildProcess:
                     stderr=asyncio.subprocess.STDOUT,
                     env={**environment, ENV_TERMINATION_LOG: f"/proc/{os.getpid()}/fd/{message_file}"},
                     start_new_session=True,
-                    preexec_fn=_die_with(os.getpid()),  # safe: the engine starts children from its only thread
+                    preexec_fn=_die_with(os.getpid()),  # safe: other threads only wait for children
                 )
         except BaseException:
             os.close(message_file)
