@@ -62,6 +62,8 @@ class World:
         self.remembers = remembers
         self.now = 0.0
         self.record = 0
+        self.running = False
+        """Does the record say that a generation runs?"""
         self.processes: list[Process | None] = [None] * num_nodes
         self.zombies: list[Process] = []
         self.names = 0
@@ -81,7 +83,9 @@ class World:
         process = Process(rank, f"incarnation-{self.names}")
         if rank == 0:
             generation = self.record if self.remembers else 0
-            process.coordinator = Coordinator(process.incarnation, self.num_nodes, generation, lambda: 1)
+            process.coordinator = Coordinator(
+                process.incarnation, self.num_nodes, generation, lambda: 1, predecessor_died=self.running
+            )
         self.processes[rank] = process
 
     def kill(self, rank: int) -> None:
@@ -95,8 +99,8 @@ class World:
     def abandon(self, rank: int) -> None:
         """A node is cut off for ever, and its pod is deleted by force: it lives on, and a replacement may come."""
         process = self.processes[rank]
-        if process is None or rank == 0:
-            return  # a second node 0 couldn't be told from the first by those who look its name up
+        if process is None or rank == 0 or not self.remembers:
+            return  # only the record tells a new node 0 of nodes that are cut off; two nodes 0 are beyond us
         process.cut_off = True
         self.zombies.append(process)
         self.processes[rank] = None
@@ -183,6 +187,7 @@ class World:
         if coordinator.phase is Phase.ENDED:
             coordinator.restart(self.now + self.chance.choice([0.0, 1.0]))
         self.record = coordinator.generation
+        self.running = self.remembers and coordinator.phase in {Phase.RUNNING, Phase.ENDING}
         process.directive = coordinator.directive
         process.contact = self.now
         if coordinator.directive.sequence != process.published:

@@ -8,7 +8,9 @@ At most one generation is alive at any time, because
 
 - a generation starts only after every node has acknowledged the latest order to stop and has no process left;
 - a node whose supervisor died has no ranks (they die with it), and one that can't be heard stops its ranks by itself
-  when its lease ends, which is before the coordinator gives it up (`agent.py`).
+  when its lease ends, which is before the coordinator gives it up (`agent.py`);
+- a coordinator that comes after another one waits for that long where nodes have been replaced, too: it can't know
+  whether their predecessors are dead or cut off.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ class Coordinator:
         num_nodes: int,
         generation: int,
         choose_port: Callable[[], int],
+        predecessor_died: bool = False,
         node_timeout_seconds: float = NODE_TIMEOUT_SECONDS,
         reconnect_seconds: float = RECONNECT_SECONDS,
     ) -> None:
@@ -93,6 +96,7 @@ class Coordinator:
             num_nodes: Nodes the job needs.
             generation: The newest generation known of earlier coordinators; 0 if none.
             choose_port: Gives a free TCP port of this host.
+            predecessor_died: Did an earlier coordinator end without a word while a generation ran?
             node_timeout_seconds: Silence after which a node is lost; must be longer than the nodes' lease.
             reconnect_seconds: Time a node whose connection broke has to come back.
         """
@@ -102,6 +106,9 @@ class Coordinator:
         self.members: dict[int, Member] = {}
         self.not_before = 0.0
         self._choose_port = choose_port
+        self._predecessor_died = predecessor_died
+        self._began: float | None = None
+        self._has_started_any = False
         self._node_timeout_seconds = node_timeout_seconds
         self._reconnect_seconds = reconnect_seconds
         self._current: _Generation | None = None
@@ -153,12 +160,13 @@ class Coordinator:
 
     def advance(self, now: float) -> None:
         """Do whatever is due."""
+        self._began = now if self._began is None else self._began
         self._forget_lost(now)
         if self.phase is Phase.RUNNING:
             self._watch()
         if self.phase is Phase.ENDING:
             self._finish_ending()
-        if self.phase is Phase.FORMING and now >= self.not_before and self._all_ready():
+        if self.phase is Phase.FORMING and now >= self.not_before and self._all_ready() and not self._haunted(now):
             self._start()
 
     def restart(self, not_before: float) -> None:
@@ -209,7 +217,16 @@ class Coordinator:
             for member in self.members.values()
         )
 
+    def _haunted(self, now: float) -> bool:
+        """May nodes still run that an earlier coordinator knew, and that have been replaced since?"""
+        if self._has_started_any or self._began is None or now - self._began > self._node_timeout_seconds:
+            return False
+        others = [member.report for rank, member in self.members.items() if rank != 0]
+        replaced = any(report.generation == 0 for report in others)
+        return replaced and (self._predecessor_died or any(report.generation > 0 for report in others))
+
     def _start(self) -> None:
+        self._has_started_any = True
         self.generation += 1
         crew = {rank: member.report.incarnation for rank, member in self.members.items()}
         self._current = _Generation(self.generation, crew)

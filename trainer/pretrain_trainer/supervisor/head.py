@@ -39,7 +39,11 @@ class Head:
         )
         world = settings.world
         self.coordinator = Coordinator(
-            incarnation, world.num_nodes, self.record.generation, lambda: free_port(world.listen_address)
+            incarnation,
+            world.num_nodes,
+            self.record.generation,
+            lambda: free_port(world.listen_address),
+            predecessor_died=self.record.running,
         )
         self.tracker = ProgressTracker(self.record.useful_time)
         self.rollbacks_by_reason: dict[str, int] = {}
