@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +21,8 @@ _HASH_BLOCK_BYTES = 1 << 20
 
 
 def temporary_path(path: Path) -> Path:
-    """Return a name beside `path`, hidden and of this process alone."""
-    return path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    """Return a name beside `path`, hidden and of this process alone (in pods every process may have the same id)."""
+    return path.with_name(f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def sync(path: Path) -> None:
@@ -82,7 +84,11 @@ def _replace_folder(new: Path, path: Path) -> None:
 def remove_leftovers(path: Path) -> list[str]:
     """Remove what a killed process left of writing `path`; return the names that are gone."""
     removed = []
-    for leftover in sorted(path.parent.glob(f".tmp-{path.name}-*")):
+    # Names of other units may begin with this one's; theirs are none of our business.
+    ours = re.compile(re.escape(f".tmp-{path.name}-") + r"\d+-[0-9a-f]{8}(?:-old)?")
+    for leftover in sorted(path.parent.glob(".tmp-*")):
+        if not ours.fullmatch(leftover.name):
+            continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -154,8 +160,10 @@ class NpyWriter:
             self._file.close()
 
     def _finish(self) -> None:
+        from numpy.lib.format import dtype_to_descr
+
         shape = (self._rows, *self._row_shape)
-        header = f"{{'descr': {self._dtype.str!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
+        header = f"{{'descr': {dtype_to_descr(self._dtype)!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
         room = self._HEADER_BYTES - 10 - 1
         if len(header) > room:
             raise ValueError(f"the header of {self._file.name} is longer than {room} bytes")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pretrain_api.spec.data import Data, TrainTokenizer
 from pretrain_dataprep.blending import blend_phases, blend_source, check_sizes, planned_epochs
 from pretrain_dataprep.choice import fractions
+from pretrain_dataprep.dedup.layout import SURVIVOR
 from pretrain_dataprep.errors import ConfigurationError, InputError, TemporaryError
 from pretrain_dataprep.files import NpyWriter, atomic_file, atomic_folder, remove_leftovers
 from pretrain_dataprep.ledger import note_prepared
@@ -51,10 +52,11 @@ def test_atomic_folder(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), atomic_folder(path) as folder:
         raise KeyboardInterrupt
     assert (path / "file").read_text() == "two"
-    (tmp_path / ".tmp-a-123").mkdir()
-    (tmp_path / ".tmp-a-124").touch()
-    assert remove_leftovers(path) == [".tmp-a-123", ".tmp-a-124"]
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+    (tmp_path / ".tmp-a-123-0123abcd").mkdir()
+    (tmp_path / ".tmp-a-124-0123abcd").touch()
+    (tmp_path / ".tmp-a-00001-124-0123abcd").touch()
+    assert remove_leftovers(path) == [".tmp-a-123-0123abcd", ".tmp-a-124-0123abcd"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-a-00001-124-0123abcd", "a"]
 
 
 @given(pieces=st.lists(st.integers(0, 5), max_size=4))
@@ -67,6 +69,13 @@ def test_npy_writer(tmp_path_factory: pytest.TempPathFactory, pieces: list[int])
     expected = np.concatenate([*arrays, np.empty((0, 3), np.uint32)])
     assert (np.load(path) == expected).all()
     assert np.load(path).shape == expected.shape
+
+
+def test_npy_writer_of_records(tmp_path: Path) -> None:
+    array = np.array([(1, 2, 0), (3, 4, 1)], SURVIVOR)
+    with NpyWriter(tmp_path / "a.npy", SURVIVOR) as writer:
+        writer.append(array)
+    assert (np.load(tmp_path / "a.npy") == array).all()
 
 
 def recipe(**changes: Any) -> Recipe:

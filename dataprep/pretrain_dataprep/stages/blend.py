@@ -104,10 +104,11 @@ def _remove_stale_units(context: StageContext) -> None:
         if int(folder.name.removeprefix("pairs-")) >= context.data.shards:
             log(f"removed {layout.relative(folder)}: no unit of this job any more")
             shutil.rmtree(folder)
-    pattern = re.compile(rf"(?P<unit>.+)\.(?:train|validation)\.(?:bin|idx)|(?P<other>.+)\.{re.escape(MANIFEST_NAME)}")
+    kinds = r"(?:train|validation)\.(?:bin|idx)|duplicates\.parquet|" + re.escape(MANIFEST_NAME)
+    pattern = re.compile(rf"(?P<unit>.+)\.(?:{kinds})")
     for path in layout.tokenized.iterdir():
         match = pattern.fullmatch(path.name)
-        if match and (match["unit"] or match["other"]) not in names:
+        if match and match["unit"] not in names:
             log(f"removed {layout.relative(path)}: no unit of this job any more")
             path.unlink()
 

@@ -35,7 +35,7 @@ from pretrain_dataprep.manifests import MANIFEST_NAME, Input, Manifest, Recipe
 from pretrain_dataprep.progress import log
 from pretrain_dataprep.stages.dedup_pairs import pairs_recipe
 
-CODE_VERSION = "dedup-clusters/1"
+CODE_VERSION = "dedup-clusters/2"
 
 _EDGES_AT_A_TIME = 1 << 20
 _SAMPLES = 3

@@ -18,6 +18,7 @@ from pretrain_dataprep.choice import fractions
 from pretrain_dataprep.cleaned import CleanedUnit, load_unit
 from pretrain_dataprep.context import StageContext
 from pretrain_dataprep.documents import read_row_groups
+from pretrain_dataprep.duplicates import write_duplicates
 from pretrain_dataprep.errors import ConfigurationError, TemporaryError
 from pretrain_dataprep.files import remove_leftovers
 from pretrain_dataprep.manifests import MANIFEST_NAME, Input, Manifest, Recipe
@@ -44,7 +45,11 @@ def unit_recipe(context: StageContext, unit: CleanedUnit, clusters: Manifest, to
         tokenizer,
     ]
     validation = context.data.split.validation
-    configuration = {"validation": validation, "seed": context.seed if validation else None}
+    configuration = {
+        "validation": validation,
+        "seed": context.seed if validation else None,
+        "keepRemoved": context.data.keep_removed,
+    }
     return Recipe(Component.TOKENIZE, unit.name, content_hash(configuration), CODE_VERSION, inputs)
 
 
@@ -76,9 +81,8 @@ def run(context: StageContext) -> dict[str, int]:
 
 def _do_unit(context: StageContext, unit: CleanedUnit, recipe: Recipe) -> dict[str, int]:
     path = manifest_path(context, unit.name)
-    for name in (f"{unit.name}.train", f"{unit.name}.validation", f"{unit.name}.{MANIFEST_NAME}"):
-        for suffix in ("", ".bin", ".idx"):
-            remove_leftovers(path.with_name(name + suffix))
+    for suffix in ("train.bin", "train.idx", "validation.bin", "validation.idx", "duplicates.parquet", MANIFEST_NAME):
+        remove_leftovers(path.with_name(f"{unit.name}.{suffix}"))
     reason = manifests.why_to_do(path, recipe)
     if reason is None:
         log(f"{unit.name}: done already, and nothing it depends on has changed")
@@ -119,6 +123,9 @@ def _write(context: StageContext, unit: CleanedUnit, recipe: Recipe, folder: Pat
         "validationTokens": held_back.tokens,
     }
     names = [f"{prefix.name}.{suffix}" for prefix in prefixes for suffix in ("bin", "idx")]
+    if context.data.keep_removed:
+        names.append(f"{unit.name}.duplicates.parquet")
+        write_duplicates(context, unit, folder / names[-1])
     return Manifest(recipe, manifests.describe_outputs(folder, names), counts)
 
 
