@@ -9,7 +9,7 @@ from typing import Any
 from pretrain_dataprep.sources.decompress import CheckedReader
 from pretrain_dataprep.sources.interface import BadRecord, Chunk, Document, Record
 
-MAX_RECORD_BYTES = 64 << 20
+MAX_RECORD_BYTES = 32 << 20
 """Longer records are set aside: what bounds a worker's memory."""
 
 KEPT_BYTES_OF_BAD_RECORD = 4096
