@@ -19,7 +19,7 @@ from pretrain_cli.display.interface import Display
 from pretrain_cli.display.summary import completed_lines, failure_lines
 from pretrain_cli.errors import UsageError
 from pretrain_cli.manifest import invalid, load_job
-from pretrain_operator.local.beginning import Beginning, begin
+from pretrain_operator.local.beginning import Beginning, begin, newest_checkpoint_step
 from pretrain_operator.local.engine import LocalEngine
 from pretrain_operator.local.errors import LocalRunError
 from pretrain_operator.local.host import CommandResolver, this_python
@@ -155,7 +155,7 @@ def _conclude(
             print("\n".join(completed_lines(status, workdir.layout)))
         return EXIT_COMPLETED
     if interrupted_by is not None and status.phase is not Phase.FAILED:
-        _complain(f"interrupted{_where(status)}; the same command goes on from there")
+        _complain(f"interrupted{_where(workdir)}; the same command goes on from there")
         return EXIT_TERMINATED if interrupted_by is signal.SIGTERM else EXIT_INTERRUPTED
     suspended = next((each for each in status.conditions if each.type is ConditionType.SUSPENDED), None)
     if status.phase is Phase.SUSPENDED and suspended is not None and not suspended.message:
@@ -168,9 +168,9 @@ def _conclude(
     return EXIT_FAILED
 
 
-def _where(status: PretrainJobStatus) -> str:
-    checkpoint = status.checkpoints.latest if status.checkpoints is not None else None
-    return f" (checkpoint of step {checkpoint.step:,})" if checkpoint is not None else ""
+def _where(workdir: Workdir) -> str:
+    step = newest_checkpoint_step(workdir.layout)
+    return f" (checkpoint of step {step:,})" if step is not None else ""
 
 
 def _complain(*lines: str) -> None:

@@ -289,6 +289,19 @@ def test_killed_and_begun_again(command: Command, item: str) -> None:
     assert steps == list(range(1, 13))
 
 
+def test_interruption_in_training(command: Command) -> None:
+    process = command.start(trainer={"secondsPerStep": 0.1})
+    wait_until((command.workdir / "metrics.jsonl").exists)
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert ended.returncode == 130
+    step = max(int(path.name.removeprefix("step-")) for path in (command.workdir / "checkpoints").iterdir())
+    assert ended.stderr == f"interrupted (checkpoint of step {step}); the same command goes on from there\n"
+    generation = command.status()["observedGeneration"]
+    assert command().returncode == 0
+    assert command.status()["observedGeneration"] == generation == 1
+
+
 def test_killed_in_training(command: Command) -> None:
     process = command.start(trainer={"secondsPerStep": 0.1})
     wait_until((command.workdir / "metrics.jsonl").exists)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pretrain_api.names import Component, ConditionType
+from pretrain_api.names import Component, ConditionType, Reason
 from pretrain_api.resolve import resolved_json
 from pretrain_api.schedule import batch_schedule
 from pretrain_api.spec.job import PretrainJob
@@ -20,7 +20,7 @@ from pretrain_operator.local.changes import changed_paths, incompatible_paths
 from pretrain_operator.local.errors import LocalRunError
 from pretrain_operator.local.inputs import inputs_fingerprint
 from pretrain_operator.local.workdir import Workdir, unwritable
-from pretrain_operator.planning.conditions import is_true
+from pretrain_operator.planning.conditions import get_condition, is_true
 from pretrain_operator.planning.stages import stage_configurations, training_configuration, trains
 
 
@@ -118,7 +118,8 @@ def _generation(job: PretrainJob, status: PretrainJobStatus, inputs: str, change
     if before == 0:
         return 1
     failed = is_true(status, ConditionType.FAILED)
-    paused = is_true(status, ConditionType.SUSPENDED)
+    suspended = get_condition(status, ConditionType.SUSPENDED)
+    paused = suspended is not None and suspended.reason == Reason.PAUSED_ON_SPIKE
     outdated = is_true(status, ConditionType.COMPLETE) and not _still_complete(job, status, inputs, layout)
     return before + 1 if changed or failed or paused or outdated else before
 
