@@ -45,6 +45,8 @@ def test_processes_are_read_as_they_are() -> None:
 def test_a_condition_that_never_holds_fails_with_its_message() -> None:
     with pytest.raises(ClusterError, match=r"^no luck$"):
         wait_until(lambda: False, 0.01, lambda: "no luck", 0.001)
+    with pytest.raises(ClusterError, match=r"^no luck: false: exit status 1$"):
+        wait_until(lambda: bool(run(["false"])), 0.01, lambda: "no luck", 0.001)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace needs root")

@@ -11,13 +11,14 @@ from urllib.error import URLError
 from .certificates import Authority
 from .errors import ClusterError
 from .machine import Machine
-from .processes import run
+from .processes import run, wait_until
 from .topology import API_SERVER, API_SERVER_PORT, API_SERVICE_ADDRESS, CONTROL_PLANE, SERVICE_NETWORK
 
 ADDONS = Path(__file__).parent / "addons.yaml"
 ETCD_CLIENTS = "http://127.0.0.1:2379"
 ETCD_PEERS = "http://127.0.0.1:2380"
 DNS_READY_PORT = 8181
+SECONDS_TO_APPLY = 30.0
 # How soon a lost node shows: the kubelet reports every 2 s (node.py); Kubernetes' own 50 s suit nodes by the thousand.
 NODE_MONITOR_SECONDS = 1
 NODE_LOST_AFTER_SECONDS = 10
@@ -175,8 +176,13 @@ class ControlPlane:
         self.machine.start_daemon([self.programs["kube-scheduler"], *_clients_of(scheduler)])
 
     def start_addons(self) -> None:
-        """Start DNS and volumes, once the API server knows what they may do."""
-        self.kubectl("apply", "--server-side", "--validate=false", "-f", ADDONS)
+        """Start DNS and volumes, once the API server knows what they may do. Raises ClusterError if it doesn't take it."""
+
+        def applied() -> bool:
+            self.kubectl("apply", "--server-side", "--validate=false", "-f", ADDONS)
+            return True
+
+        wait_until(applied, SECONDS_TO_APPLY, lambda: f"the API server doesn't take {ADDONS}", 0.5)
         self.machine.start_daemon([self.programs["coredns"], "-conf", self._corefile])
         self.machine.start_daemon(
             [self.programs["volumes"], f"--kubeconfig={self.kubeconfig('volumes')}", f"--directory={self.volumes}"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import cgroups, network, packages
 from .control_plane import ControlPlane
+from .errors import ClusterError
 from .host import check_host, copy_private, only_launcher
 from .images import write_program_image
 from .machine import Machine
@@ -67,7 +68,10 @@ class LocalCluster:
         machines = [self._machine(CONTROL_PLANE.name), *(self._machine(place.name) for place in NODES)]
         if not self.kubeconfig.exists() or any(machine.first() is None for machine in machines):
             return False
-        return self.control_plane.api_server_ready() and self._nodes_ready()
+        try:
+            return self.control_plane.api_server_ready() and self._nodes_ready()
+        except ClusterError:
+            return False
 
     def _start(self, programs: dict[str, Path]) -> None:
         self._progress.step("starting the machines")

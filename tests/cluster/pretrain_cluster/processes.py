@@ -102,21 +102,27 @@ def environment() -> dict[str, str]:
 
 
 def wait_until(done: Callable[[], bool], seconds: float, failure: Callable[[], str], interval: float = 0.05) -> None:
-    """Look at a condition until it holds.
+    """Look at a condition until it holds; a look that fails by ClusterError is one at which it doesn't.
 
     Args:
         done: the condition.
         seconds: how long to look for.
-        failure: the message should it never hold.
+        failure: the message should it never hold; what the last look failed by is added.
         interval: seconds between two looks.
 
     Raises:
         ClusterError: it didn't hold in time.
     """
     deadline = time.monotonic() + seconds
-    while not done():
+    while True:
+        reason = ""
+        try:
+            if done():
+                return
+        except ClusterError as error:
+            reason = f": {error}"
         if time.monotonic() > deadline:
-            raise ClusterError(failure())
+            raise ClusterError(f"{failure()}{reason}")
         time.sleep(interval)
 
 
