@@ -127,6 +127,20 @@ def test_remembers_the_budget_when_it_is_replaced(rehearsals: Rehearsals) -> Non
     assert "generation-3" not in {life["generation"] for life in rehearsals.lives()}
 
 
+def test_starts_a_new_budget_when_a_person_starts_it(rehearsals: Rehearsals) -> None:
+    write_job(rehearsals.job, max_restarts=0)
+    rehearsals.plan["steps"] = 100_000
+    node = rehearsals.start()
+    record = rehearsals.storage / "supervisor.json"
+    wait_until(lambda: record.exists() and '"generation":1,"running":true' in record.read_text(), "the record")
+    node.process.kill()
+    node.wait()
+    again = rehearsals.start(PRETRAIN_NEW_RESTART_BUDGET="true")
+    wait_until(lambda: again.step() >= 1, "a step")
+    assert rehearsals.finish(again) == [0]
+    assert not [event for event in rehearsals.events() if event["event"] == "restart"]
+
+
 @pytest.mark.slow
 def test_gives_up_without_progress(rehearsals: Rehearsals) -> None:
     rehearsals.plan["faults"] = [{"rank": 1, "step": 10, "action": "signal 11", "times": -1}]

@@ -34,6 +34,9 @@ class Head:
         self._storage = settings.storage
         self._writer = StorageWriter()
         self.record = load_record(settings.storage.root)
+        if settings.new_restart_budget:
+            self.record.running = False
+            self.record.counted_restarts = []
         self.policy = RestartPolicy(
             settings.max_restarts, settings.restart_window_seconds, list(self.record.counted_restarts)
         )

@@ -69,6 +69,8 @@ class Settings:
     """Where /progress and the rest are listened for; "" for all addresses."""
     http_port: int
     wait_when_completed: bool
+    new_restart_budget: bool
+    """A person started this: restarts before don't count, and a predecessor that was killed is no failure."""
     warm_standby: bool
     log_format: Literal["text", "json"]
     termination_log: Path
@@ -102,6 +104,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         http_address=environment.get(wire.ENV_HTTP_ADDRESS, world.listen_address),
         http_port=_integer(environment, wire.ENV_HTTP_PORT, wire.DEFAULT_HTTP_PORT),
         wait_when_completed=_flag(environment, wire.ENV_WAIT_WHEN_COMPLETED, False),
+        new_restart_budget=_flag(environment, wire.ENV_NEW_RESTART_BUDGET, False),
         warm_standby=_flag(environment, "PRETRAIN_WARM_STANDBY", True),
         log_format=cast("Literal['text', 'json']", log_format),
         termination_log=Path(environment.get(wire.ENV_TERMINATION_LOG, wire.DEFAULT_TERMINATION_LOG)),
