@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -54,9 +55,7 @@ def _guarded(environment: RankEnvironment, stop: StopRequest) -> tuple[ExitCode,
     except TrainerError as error:
         return error.exit_code, _failure(error.reason, str(error))
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        message = f"{place}{error.strerror or error}; free space or correct the storage, then start again"
-        return ExitCode.TRY_AGAIN, _failure(Reason.TEMPORARY_FAILURE, message)
+        return ExitCode.TRY_AGAIN, _storage_failure(error)
     except MemoryError:
         return ExitCode.INTERNAL_ERROR, _failure(
             Reason.OUT_OF_MEMORY, "out of memory: lower spec.training.microBatchSize"
@@ -64,6 +63,16 @@ def _guarded(environment: RankEnvironment, stop: StopRequest) -> tuple[ExitCode,
     except Exception as error:  # whatever it is, the supervisor must be told
         traceback.print_exc()
         return _unexpected(error)
+
+
+def _storage_failure(error: OSError) -> TerminationMessage:
+    place = f"{error.filename}: " if error.filename else ""
+    message = f"{place}{error.strerror or error}; free space or correct the storage, then start again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _failure(Reason.STORAGE_FULL, message)
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return _failure(Reason.STORAGE_NOT_WRITABLE, message)
+    return _failure(Reason.TEMPORARY_FAILURE, message)
 
 
 def _unexpected(error: Exception) -> tuple[ExitCode, TerminationMessage]:

@@ -1,4 +1,4 @@
-"""What the supervisor and its ranks say to each other: environment, files of the run directory, exit codes.
+"""What the supervisor and its ranks say to each other: environment, files of the run directory, signals.
 
 The supervisor starts every rank as ``python -m pretrain_trainer.rank`` with the variables below. The run directory is a
 scratch directory on the node, shared by the supervisor and its ranks; nothing in it outlives the supervisor.
@@ -30,13 +30,6 @@ RUN_DIRECTORY_VARIABLE = "PRETRAIN_RUN_DIRECTORY"
 PROGRESS_FILE = "progress.json"
 PROGRESS_INTERVAL_SECONDS = 0.2
 """Rank 0 replaces the progress file at most this often (changes of state are written at once)."""
-
-EXIT_DONE = 0
-EXIT_INVALID_CONFIGURATION = 64
-EXIT_INVALID_DATA = 65
-EXIT_INTERNAL_ERROR = 70
-EXIT_TEMPORARY = 75
-EXIT_STOPPED = 143
 
 STOP_SIGNAL = signal.SIGTERM
 STACK_DUMP_SIGNAL = signal.SIGUSR1

@@ -48,10 +48,10 @@ class TrainingRun:
         self._start()
         while self.position.step < self.parts.schedule.total_steps:
             self._step()
-        if self.parts.checkpoints.saved_step != self.position.step:
+        if self.parts.checkpoints.saved_step != self.position.step:  # else the process ended after this, the last time
             self._evaluate()
-        self._settle_verdicts(final=True)
-        self.parts.checkpoints.save_now(self._state())
+            self._settle_verdicts(final=True)
+            self.parts.checkpoints.save_now(self._state())
         self._update_status()
         return finish_run(self.parts, self.position)
 

@@ -206,6 +206,7 @@ class CheckpointManager:
             wanted = [c for c in self.stored if before_step is None or (c.step <= before_step and c.healthy)]
             chosen: StoredCheckpoint | None = group.from_rank_0(wanted[0] if wanted else None)
             if chosen is None:
+                self.saved_step = 0
                 return None
             state = self._load(chosen)
             if state is not None:

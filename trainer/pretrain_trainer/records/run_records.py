@@ -82,6 +82,8 @@ class RunRecords:
         if self.is_main:
             self.metrics.cut(position.step)
             self.evaluations.cut(position.step)
+            evaluated = self.evaluations.after(-1)
+            self.status.validation_loss = evaluated[-1]["validationLoss"] if evaluated else None
 
     def discard_after(self, step: int, rollback: int) -> None:
         """Copy the metrics that a rollback takes back to their own file."""
