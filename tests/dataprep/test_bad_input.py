@@ -181,6 +181,7 @@ def in_small_storage(prepared: Preparation, mount_options: str, commands: str) -
     return result
 
 
+@pytest.mark.slow
 def test_full_disk(preparation: Make, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", corpus(1, 2000))
     prepared = with_source(preparation, tmp_path / "a.jsonl")

@@ -98,6 +98,7 @@ def test_units_of_earlier_settings_go(preparation: Make, tmp_path: Path) -> None
     assert {path.name.split(".")[0] for path in prepared.layout.tokenized.iterdir()} == {"web-00000"}
 
 
+@pytest.mark.slow
 def test_source_priority(preparation: Make, tmp_path: Path) -> None:
     texts = [text for text in corpus(1, 40) if len(text) > 100]
     longer = write_jsonl(tmp_path / "b.jsonl", [text + "\nOne line more." for text in texts])

@@ -13,8 +13,8 @@ from pretrain_dataprep.errors import InputError
 COMPRESSION_SUFFIXES = (".gz", ".zst")
 
 _BUFFER_BYTES = 1 << 20
-# Small, because a zstd frame may expand a few bytes to a block of 128 KiB: 4 KiB of input are 128 MiB at the very most.
-_ZSTD_INPUT_BYTES = 4096
+# Small, because zstd expands as little as 3 bytes to a block of 128 KiB: 512 bytes become 22 MB at the very most.
+_ZSTD_INPUT_BYTES = 512
 
 
 class DamagedStreamError(Exception):

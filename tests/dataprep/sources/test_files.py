@@ -121,6 +121,7 @@ def test_a_bomb_takes_no_memory(tmp_path: Path, suffix: str) -> None:
     with gzip.open(path, "wb") if suffix == "gz" else zstandard.open(path, "wb") as file:
         for _ in range(400):
             file.write(zeros)
+    # What the reader holds: a line of the greatest length, and copies of it on its way.
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (record,) = read_all(source(path))
     assert isinstance(record, BadRecord)
