@@ -45,9 +45,10 @@ def test_the_same_program_gives_the_same_bytes(tmp_path: Path, program: Path) ->
 def test_what_is_no_image_says_how_to_write_one(tmp_path: Path) -> None:
     text = tmp_path / "text.tar"
     text.write_text("not a tar")
-    for path in (text, tmp_path / "missing.tar"):
-        with pytest.raises(ClusterError, match=r"not an OCI archive.*buildah push"):
-            images_of(path)
+    with pytest.raises(ClusterError, match=r"text.tar: not an OCI archive.*buildah push"):
+        images_of(text)
+    with pytest.raises(ClusterError, match=r"missing.tar: there is no such file"):
+        images_of(tmp_path / "missing.tar")
     nameless = tmp_path / "nameless.tar"
     with tarfile.open(nameless, "w") as tar:
         data = json.dumps({"manifests": [{"digest": "sha256:0"}]}).encode()

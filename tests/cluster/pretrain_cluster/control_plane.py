@@ -176,7 +176,7 @@ class ControlPlane:
         self.machine.start_daemon([self.programs["kube-scheduler"], *_clients_of(scheduler)])
 
     def start_addons(self) -> None:
-        """Start DNS and volumes, once the API server knows what they may do. Raises ClusterError if it doesn't take it."""
+        """Start DNS and volumes, once the API server knows what they may do. Raises ClusterError where it fails."""
 
         def applied() -> bool:
             self.kubectl("apply", "--server-side", "--validate=false", "-f", ADDONS)

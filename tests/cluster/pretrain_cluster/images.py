@@ -88,6 +88,8 @@ def images_of(archive: Path) -> dict[str, str]:
     Raises:
         ClusterError: it isn't there, isn't an OCI archive, or names no image.
     """
+    if not archive.is_file():
+        raise ClusterError(f"{archive}: there is no such file")
     try:
         with tarfile.open(archive, "r:") as tar:
             member = tar.extractfile("index.json")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Protocol
 
 from .errors import ClusterError
 from .images import images_of
 from .local import LocalCluster
-from .processes import PATH, run
+from .processes import run
 from .progress import Progress
 from .topology import state_directory
 
@@ -60,7 +59,7 @@ class KindCluster:
 
     def _kind(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002
         named = [] if arguments[0] == "get" else ["--name", KIND_NAME]
-        return run(["kind", *arguments, *named], input=input)
+        return run(["kind", *arguments, *named], input=input, callers_environment=True)
 
 
 class ExistingCluster:
@@ -75,12 +74,9 @@ class ExistingCluster:
             raise ClusterError(
                 f"{self.kubeconfig}: there is no such file; set KUBECONFIG, or unset CLUSTER to have a cluster started"
             )
-        if shutil.which("kubectl", path=PATH) is None:
-            raise ClusterError("kubectl is not installed: an existing cluster is looked at through it")
-        run(
-            ["kubectl", f"--kubeconfig={self.kubeconfig}", "get", "--raw", "/readyz"],
-            doing=f"asking the cluster of {self.kubeconfig}",
-        )
+        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", "get", "--raw", "/readyz"]
+        # The caller's environment: to log in, a kubeconfig may ask for programs that are the caller's.
+        run(command, doing=f"asking the cluster of {self.kubeconfig}", callers_environment=True)
 
     def down(self) -> None:
         """Nothing: it isn't ours to end."""
