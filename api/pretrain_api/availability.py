@@ -44,6 +44,11 @@ _ENTRIES: tuple[_Entry, ...] = (
         lambda s: _not(s.data.dedup.near.method, "minhash") if s.data.dedup.near else None,
         "write minhash",
     ),
+    _Entry(
+        "spec.data.dedup.near.unit",
+        lambda s: _given("character n-grams", s.data.dedup.near is not None and s.data.dedup.near.unit == "character"),
+        "write word",
+    ),
     _Entry("spec.data.decontaminate", lambda s: _given("decontaminate", s.data.decontaminate), "remove it"),
     _Entry(
         "spec.data.tokenizer.train.algorithm",

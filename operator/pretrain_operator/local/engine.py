@@ -159,7 +159,8 @@ class LocalEngine:
 
     def _tend_trainer(self, trainer: TrainerSet) -> None:
         if self._trainer is None or (self._trainer.stopped and not self._trainer.active):
-            self._trainer = TrainerRunner(trainer, self._host)
+            first = self._trainer is None
+            self._trainer = TrainerRunner(trainer, self._host, new_restart_budget=first)
         self._trainer.tend()
 
     def _publish(self, decision: Plan) -> None:

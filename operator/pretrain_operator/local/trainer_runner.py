@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pretrain_api.wire import (
     ENV_MASTER_ADDR,
     ENV_MASTER_PORT,
+    ENV_NEW_RESTART_BUDGET,
     ENV_NODE_RANK,
     ENV_NUM_NODES,
     ENV_NUM_PROC_PER_NODE,
@@ -48,8 +49,16 @@ class _Pod:
 class TrainerRunner:
     """One set of supervisors at one width."""
 
-    def __init__(self, trainer: TrainerSet, host: ProcessHost) -> None:
+    def __init__(self, trainer: TrainerSet, host: ProcessHost, new_restart_budget: bool) -> None:
+        """Prepare the set; nothing starts yet.
+
+        Args:
+            trainer: What the plan wants.
+            host: Starts the processes.
+            new_restart_budget: A person started this: what ended before doesn't count.
+        """
         self.child = trainer
+        self._new_restart_budget = new_restart_budget
         self._host = host
         self._pods = [_Pod(rank) for rank in range(trainer.num_nodes)]
         self._master_port = free_port()
@@ -133,6 +142,8 @@ class TrainerRunner:
             ENV_MASTER_ADDR: "127.0.0.1",
             ENV_MASTER_PORT: str(self._master_port),
         }
+        if self._new_restart_budget and pod.life == 0:
+            environment[ENV_NEW_RESTART_BUDGET] = "true"
         side_by_side = processes * self.child.num_nodes
         name = f"{self.child.component}-{pod.rank}"
         pod.process = await self._host.start(name, self.child.command, environment, port, side_by_side)

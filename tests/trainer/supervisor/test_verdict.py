@@ -10,7 +10,8 @@ from pretrain_trainer.supervisor.verdict import Cause, GiveUp, Kind, Restart, Re
 
 CRASH = Cause(Kind.CRASH, "RankFailed", "rank 3 ended with exit code 1", 0)
 LEAVING = Cause(Kind.LEAVING, "Evicted", "node 1 was told to stop", 1)
-TEMPORARY = Cause(Kind.TEMPORARY, "StorageFull", "no space is left", 0)
+TEMPORARY = Cause(Kind.TEMPORARY, "TemporaryFailure", "a peer went away", 0)
+STORAGE_FULL = Cause(Kind.TEMPORARY, "StorageFull", "no space left; free some", 0)
 
 
 def failure(exit_code: int | None, reason: str = "RankFailed", rank: int = 0, time: float = 0.0) -> RankFailure:
@@ -56,6 +57,15 @@ def test_waits_longer_and_longer_and_then_gives_up_without_progress() -> None:
     assert isinstance(verdicts[3], GiveUp)
     assert verdicts[3].termination.reason == "NoProgress"
     assert CRASH.message in verdicts[3].termination.message
+
+
+def test_steps_that_cannot_be_saved_are_no_progress() -> None:
+    policy = RestartPolicy(max_restarts=100, window_seconds=1000)
+    verdicts = [policy.judge(STORAGE_FULL, True, float(time)) for time in range(4)]
+    assert [verdict.delay_seconds for verdict in verdicts if isinstance(verdict, Restart)] == [0, 1, 2]
+    assert isinstance(verdicts[3], GiveUp)
+    assert "saved nothing" in verdicts[3].termination.message
+    assert STORAGE_FULL.message in verdicts[3].termination.message
 
 
 def test_a_step_forgives_what_was_before() -> None:

@@ -11,7 +11,7 @@ from pretrain_trainer.supervisor.coordinator import EndedGeneration
 from pretrain_trainer.supervisor.messages import RankFailure
 
 MAX_RESTARTS_WITHOUT_PROGRESS = 3
-"""Restarts in a row that make no step before we give up (as NVIDIA's resiliency extension does after 3 cycles)."""
+"""Restarts in a row that make no step, or can't save any, before we give up (as NVIDIA's resiliency extension does after 3 cycles)."""
 LONGEST_DELAY_SECONDS = 30.0
 _REMEDY = "mend the cause and start the job again: it goes on from its newest checkpoint"
 
@@ -86,11 +86,12 @@ class RestartPolicy:
         if cause.kind is Kind.FATAL:
             return _give_up(cause.exit_code, cause.reason, cause.message)
         self.counted = [past for past in self.counted if time - past < self.window_seconds]
-        if made_step:
+        storage_full = cause.reason == Reason.STORAGE_FULL
+        if made_step and not storage_full:  # steps that can't be saved are made again and again
             self.without_progress = 0
         if not cause.counted:
             return Restart(cause, 0.0)
-        if self.without_progress >= MAX_RESTARTS_WITHOUT_PROGRESS and cause.kind is Kind.CRASH:
+        if self.without_progress >= MAX_RESTARTS_WITHOUT_PROGRESS and (storage_full or cause.kind is Kind.CRASH):
             return self._no_progress(cause)
         if len(self.counted) >= self.max_restarts:
             return self._exhausted(cause)
@@ -100,8 +101,9 @@ class RestartPolicy:
         return Restart(cause, delay)
 
     def _no_progress(self, cause: Cause) -> GiveUp:
+        lacking = "saved nothing" if cause.reason == Reason.STORAGE_FULL else "made no step"
         message = (
-            f"{self.without_progress} restarts in a row made no step; the last one: {cause.message}; "
+            f"{self.without_progress} restarts in a row {lacking}; the last one: {cause.message}; "
             f"look at the log of that rank, {_REMEDY}"
         )
         return _give_up(ExitCode.INTERNAL_ERROR, Reason.NO_PROGRESS, message)
