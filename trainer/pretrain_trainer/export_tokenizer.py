@@ -33,6 +33,7 @@ def export_tokenizer(source: Path, directory: Path, special: SpecialTokens, max_
     """
     model = source / "tokenizer.model"
     if not model.exists():
+        logger.warning("%s: does not exist; the model is exported without a tokenizer, and writes no samples", model)
         return
     import sentencepiece
 
