@@ -19,6 +19,8 @@ def _need_a_local_cluster() -> None:
         pytest.skip("CLUSTER or KUBECONFIG asks for another cluster")
     if os.geteuid() != 0:
         pytest.skip("the local cluster needs root")
+    if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+        pytest.skip("there is one local cluster: run its tests without -n")
 
 
 @pytest.fixture(scope="session")
