@@ -28,8 +28,12 @@ def check_host() -> None:
 
 
 @contextmanager
-def only_launcher(lock_file: Path) -> Iterator[None]:
+def only_launcher(lock_file: Path, seconds: float = SECONDS_FOR_THE_LOCK) -> Iterator[None]:
     """One launcher at a time; the lock goes with its holder, however that ends.
+
+    Args:
+        lock_file: the file that is locked; it stays.
+        seconds: how long to wait for another launcher.
 
     Raises:
         ClusterError: another one is at work, and doesn't end.
@@ -37,7 +41,7 @@ def only_launcher(lock_file: Path) -> Iterator[None]:
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     busy = "another `make cluster` is at work: wait for it, or end it"
     with lock_file.open("w") as lock:
-        wait_until(lambda: _locked(lock), SECONDS_FOR_THE_LOCK, lambda: busy, 0.2)
+        wait_until(lambda: _locked(lock), seconds, lambda: busy, 0.2)
         yield
 
 

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ClusterError
+from .host import only_launcher
 from .processes import contained, last_lines_of
 from .progress import Progress
 from .toolchain import go_program
 
 MODULES = Path(__file__).parent / "go"
+SECONDS_FOR_ANOTHER_BUILD = 3600.0
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,16 @@ def build(cache: Path, progress: Progress, modules: tuple[Module, ...] = CLUSTER
     Raises:
         ClusterError: there is no Go, a module can't be had, or doesn't compile.
     """
-    programs: dict[str, Path] = {}
-    for module in modules:
-        target = cache / module.key
-        if not target.exists():
-            _build(module, target, progress)
-        programs |= {path.name: path for path in target.iterdir()}
-    return programs
+    if any(not (cache / module.key).exists() for module in modules):
+        with only_launcher(cache / "build.lock", SECONDS_FOR_ANOTHER_BUILD):
+            for module in modules:
+                if not (cache / module.key).exists():
+                    _build(module, cache / module.key, progress)
+    return {path.name: path for module in modules for path in (cache / module.key).iterdir()}
 
 
 def _build(module: Module, target: Path, progress: Progress) -> None:
     """The folder appears under its name when all of its programs are there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in target.parent.glob(f".{module.name}-*"):
         shutil.rmtree(abandoned)
     go = go_program(target.parent, progress)
