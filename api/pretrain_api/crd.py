@@ -81,6 +81,7 @@ def open_api_schema() -> Schema:
     """Return the structural schema of spec and status, with CEL rules."""
     job = job_schema()
     status = inlined(PretrainJobStatus.model_json_schema(by_alias=True, mode="serialization"))
+    status.pop("required", None)  # a status is patched in parts
     return {
         "type": "object",
         "description": job["description"],

@@ -43,6 +43,8 @@ DEFAULT_HTTP_PORT = 8000
 DEFAULT_MASTER_PORT = 29500
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 MAX_TERMINATION_MESSAGE_BYTES = 4096
+REMOVED_COUNT_PREFIX = "removed."
+"""Counts of a termination message that begin so are documents removed, by reason."""
 
 
 class StorageLayout:

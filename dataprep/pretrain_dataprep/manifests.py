@@ -9,6 +9,7 @@ from typing import Any
 
 import xxhash
 
+from pretrain_api.wire import REMOVED_COUNT_PREFIX
 from pretrain_dataprep.files import hash_file, json_bytes, write_json
 
 MANIFEST_NAME = "MANIFEST.json"
@@ -57,6 +58,10 @@ class Manifest:
     """Documents removed, by reason."""
     redacted: dict[str, int] = field(default_factory=dict)
     """Pieces of personal data replaced, by kind."""
+
+    def summary(self) -> dict[str, int]:
+        """Return the counts for a termination message: removed documents by reason among them."""
+        return self.counts | {f"{REMOVED_COUNT_PREFIX}{reason}": count for reason, count in self.removed.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest's document."""

@@ -25,7 +25,7 @@ def run(context: StageContext) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for unit in units:
         try:
-            counts.update(unit.run().counts)
+            counts.update(unit.run().summary())
         except InputError as error:
             failures.append(error)
     if failures:

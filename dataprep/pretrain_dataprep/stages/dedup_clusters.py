@@ -51,13 +51,13 @@ def run(context: StageContext) -> dict[str, int]:
     reason = manifests.why_to_do(folder / MANIFEST_NAME, recipe)
     if reason is None:
         log("done already, and nothing it depends on has changed")
-        return manifests.read_manifest(folder / MANIFEST_NAME).counts
+        return manifests.read_manifest(folder / MANIFEST_NAME).summary()
     log(f"clusters: {reason}")
     with atomic_folder(folder) as temporary:
         manifest = _write(context, corpus, recipe, temporary)
         manifests.add_manifest(temporary, manifest)
     write_timing(context, manifest.counts)
-    return manifest.counts
+    return manifest.summary()
 
 
 def _recipe(context: StageContext, corpus: CleanedCorpus) -> Recipe:

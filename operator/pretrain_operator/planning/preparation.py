@@ -9,6 +9,7 @@ from datetime import datetime
 from pretrain_api.names import Component, Phase, Reason, StageState
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import DataPreparation, PreparationStage, PretrainJobStatus
+from pretrain_api.wire import REMOVED_COUNT_PREFIX
 from pretrain_operator.planning.children import STAGE_COMMANDS, StageRun
 from pretrain_operator.planning.conditions import timestamp
 from pretrain_operator.planning.events import TRIED_AGAIN
@@ -16,9 +17,6 @@ from pretrain_operator.planning.failures import Failure, explain
 from pretrain_operator.planning.observed import ItemObservation, Observed, RunState, StageObservation
 from pretrain_operator.planning.stages import completions, preparation_stages, stage_configurations
 from pretrain_operator.planning.step import Step
-
-REMOVED_PREFIX = "removed."
-"""Counts of a termination message that begin so are documents removed, by reason."""
 
 
 def prepare(job: PretrainJob, observed: Observed, status: PretrainJobStatus, now: datetime) -> Step | None:
@@ -122,7 +120,9 @@ def _counts(items: tuple[ItemObservation, ...]) -> dict[str, int]:
 
 def _removed(counts: Mapping[str, int]) -> dict[str, int] | None:
     removed = {
-        key.removeprefix(REMOVED_PREFIX): counts[key] for key in sorted(counts) if key.startswith(REMOVED_PREFIX)
+        key.removeprefix(REMOVED_COUNT_PREFIX): counts[key]
+        for key in sorted(counts)
+        if key.startswith(REMOVED_COUNT_PREFIX)
     }
     return removed or None
 

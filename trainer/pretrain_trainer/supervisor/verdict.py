@@ -11,7 +11,8 @@ from pretrain_trainer.supervisor.coordinator import EndedGeneration
 from pretrain_trainer.supervisor.messages import RankFailure
 
 MAX_RESTARTS_WITHOUT_PROGRESS = 3
-"""Restarts in a row that make no step, or can't save any, before we give up (as NVIDIA's resiliency extension does after 3 cycles)."""
+"""Restarts in a row that make no step, or can't save any, before we give up (as NVIDIA's resiliency extension does
+after 3 cycles)."""
 LONGEST_DELAY_SECONDS = 30.0
 _REMEDY = "mend the cause and start the job again: it goes on from its newest checkpoint"
 
