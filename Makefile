@@ -19,7 +19,7 @@ dev:  ## make .venv with all that development and tests need
 
 test: dev lint  ## everything: lint, then all tests, fast ones first
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not cluster"
-	@$(BIN)/python -m pytest -q -m "slow and not cluster"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not cluster"
 
 test-fast: dev lint  ## lint and the tests that take seconds
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not cluster"
