@@ -64,7 +64,7 @@ def test_it_rolls_back_skips_and_recovers(recovered: Path) -> None:
     rollbacks = events(recovered, "rollback")
     assert rollbacks
     assert rollbacks[0]["onsetStep"] == BAD[0] + 1
-    assert rollbacks[0]["resumedFromStep"] == 50  # healthy; the one of step 60 isn't yet
+    assert rollbacks[0]["resumedFromStep"] == 55  # five clean steps followed; the one of step 60 isn't healthy yet
     assert rollbacks[0]["skippedSequences"]["from"] == BAD[0] * BATCH
     assert rollbacks[-1]["skippedSequences"]["to"] >= BAD[1] * BATCH
     verdicts = events(recovered, "verdict")

@@ -243,8 +243,13 @@ class TrainingRun:
                 "(spec.stability.rollback.maxRollbacks): look at the data near the spikes in ledger.jsonl, lower "
                 "spec.training.learningRate.peak or raise the budget; a run goes on from the newest checkpoint"
             )
+        onset = spike.judgement.onset_step
         parts.checkpoints.finish()
-        state = parts.checkpoints.restore(before_step=spike.judgement.onset_step - 1)
+        if parts.records.is_main:
+            # How fast the disk is must not decide what counts as healthy: equal runs go back to the same checkpoint.
+            clean = parts.detector.clean_streak_before(onset, spike.step)
+            parts.checkpoints.promote(onset - 1, clean, parts.stability.spike.healthy_after_steps)
+        state = parts.checkpoints.restore(before_step=onset - 1)
         if state is None:
             parts.load_initial_state()
         step = state.step if state else 0
@@ -260,7 +265,7 @@ class TrainingRun:
             rollback=number,
             reason=spike.judgement.reason,
             detectedAtStep=spike.step,
-            onsetStep=spike.judgement.onset_step,
+            onsetStep=onset,
             resumedFromStep=step,
             skippedSequences={"from": skipped.from_, "to": skipped.to},
         )

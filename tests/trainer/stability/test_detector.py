@@ -91,6 +91,23 @@ def test_flagged_readings_do_not_become_normal() -> None:
     assert not detector.observe(701, 9.0, 1.0).flagged
 
 
+def test_the_clean_steps_before_a_spike_are_known() -> None:
+    detector = SpikeDetector(SETTINGS)
+    steps = [*range(1, 41), *range(42, 101)]  # step 41 comes in between, and isn't finite
+    for step in steps:
+        if step == 42:
+            detector.observe(41, math.nan, 1.0)
+        detector.observe(step, 3.0 + 0.01 * (step % 3), 1.0)
+    for step in (101, 102):
+        assert detector.observe(step, 9.0, 1.0).flagged
+    assert detector.clean_streak == 0
+    assert detector.clean_streak_before(101, 102) == 100 - 41
+    assert detector.clean_streak_before(99, 102) == 98 - 41  # the loss was on its way up two steps earlier
+    restored = SpikeDetector(SETTINGS)
+    restored.load_state_dict(detector.state_dict())
+    assert restored.clean_streak_before(101, 102) == 100 - 41
+
+
 def test_a_gradient_spike_alone_is_noticed() -> None:
     losses, norms = learning_curve(np.random.default_rng(4), 200, 0.02, heavy=False)
     detector = SpikeDetector(SETTINGS)

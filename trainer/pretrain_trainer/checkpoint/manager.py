@@ -96,18 +96,19 @@ class CheckpointManager:
         """Go on with the pending checkpoint, with what the ranks said at this step."""
         if self.writer.pending is None:
             return
-        if parts_failed:
+        if self.writer.committing:  # rank 0 only: the others have let go of it and say nothing of it any more
+            if self.writer.committed:
+                self._complete()
+        elif parts_failed:
             self._give_up(self.writer.wait_for_part())
         elif parts_written == self.engine.group.world_size:
             self._commit_in_background()
 
     def _commit_in_background(self) -> None:
-        if not self.is_main:
+        if self.is_main:
+            self.writer.commit()
+        else:
             self.writer.forget()
-            return
-        self.writer.commit()
-        if self.writer.committed:
-            self._complete()
 
     def finish(self) -> None:
         """Wait until the pending checkpoint, if there is one on any rank, is complete or given up."""

@@ -80,6 +80,11 @@ class CheckpointWriter:
         return result
 
     @property
+    def committing(self) -> bool:
+        """Whether the manifest has been begun."""
+        return self.pending is not None and self.pending.commit is not None
+
+    @property
     def committed(self) -> bool:
         """Whether `wait_for_commit` returns at once."""
         return self.pending is not None and self.pending.commit is not None and self.pending.commit.done()

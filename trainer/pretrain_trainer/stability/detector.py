@@ -97,6 +97,7 @@ class SpikeDetector:
         self.norms = Signal(settings.window, LEAST_LOG_SPREAD, relative=False)
         self._recent: deque[tuple[int, float]] = deque(maxlen=ONSET_READINGS)
         self._flagged_streak = 0
+        self._streak_before_flags = 0
 
     def observe(self, step: int, loss: float, gradient_norm: float | None) -> Judgement:
         """Judge the reading of a step and, if it is clean, learn from it.
@@ -108,6 +109,8 @@ class SpikeDetector:
         """
         judgement = self._judge(step, loss, gradient_norm)
         if judgement.flagged:
+            if self.clean_streak:
+                self._streak_before_flags = self.clean_streak
             self.clean_streak = 0
             self._flagged_streak += 1
             self._recent.append((step, loss if math.isfinite(loss) else math.inf))
@@ -161,6 +164,16 @@ class SpikeDetector:
         """Flagged steps in a row until now."""
         return self._flagged_streak
 
+    def clean_streak_before(self, onset_step: int, step: int) -> int:
+        """Return how many clean steps in a row ended just before the onset of a spike.
+
+        Args:
+            onset_step: First step of the spike.
+            step: The flagged step that was observed last.
+        """
+        first_flagged_step = step - self._flagged_streak + 1
+        return max(0, self._streak_before_flags - (first_flagged_step - onset_step))
+
     def accept_new_level(self) -> None:
         """Forget the baseline: what looked like a spike has lasted too long to be one."""
         self.losses.values.clear()
@@ -173,6 +186,7 @@ class SpikeDetector:
             "acceptedSteps": self.accepted_steps,
             "cleanStreak": self.clean_streak,
             "flaggedStreak": self._flagged_streak,
+            "streakBeforeFlags": self._streak_before_flags,
             "losses": list(self.losses.values),
             "logNorms": list(self.norms.values),
             "recent": [[step, loss if math.isfinite(loss) else None] for step, loss in self._recent],
@@ -183,6 +197,7 @@ class SpikeDetector:
         self.accepted_steps = state.get("acceptedSteps", 0)
         self.clean_streak = state.get("cleanStreak", 0)
         self._flagged_streak = state.get("flaggedStreak", 0)
+        self._streak_before_flags = state.get("streakBeforeFlags", 0)
         for signal, key in ((self.losses, "losses"), (self.norms, "logNorms")):
             signal.values.clear()
             signal.values.extend(state.get(key, []))
