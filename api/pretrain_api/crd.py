@@ -27,7 +27,12 @@ _KEPT = (
     "maxProperties",
     "x-kubernetes-preserve-unknown-fields",
 )
-_LIST_KEYS = {"spec.data.sources": "name", "spec.data.tokenized": "name", "status.conditions": "type"}
+_LIST_KEYS = {
+    "spec.data.sources": "name",
+    "spec.data.tokenized": "name",
+    "spec.training.evaluation.multipleChoice": "name",
+    "status.conditions": "type",
+}
 """Lists whose items are known by a key: unique, and merged one by one by server-side apply."""
 
 _COLUMNS = (

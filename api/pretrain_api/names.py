@@ -16,17 +16,41 @@ LABEL_JOB = f"{GROUP}/job"
 LABEL_COMPONENT = f"{GROUP}/component"
 LABEL_STAGE = f"{GROUP}/stage"
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
+ANNOTATION_CONFIGURATION = f"{GROUP}/configuration"
+"""Of a stage's Job and its pods: hash of what the stage depends on."""
+ANNOTATION_REVISION = f"{GROUP}/revision"
+"""Of the trainer's StatefulSet and its pods: hash of all that needs other pods when it changes."""
+ANNOTATION_ROLLBACK = f"{GROUP}/rollback"
+"""Of a PretrainJob: a person asks for a rollback."""
+FINALIZER = f"{GROUP}/finalizer"
 RESERVED_PREFIX = f"{GROUP}/"
 RESERVED_ENVIRONMENT_PREFIXES = ("PRETRAIN_", "PET_")
+
+MASK_TOKEN = "[MASK]"
+CLASSIFICATION_TOKEN = "[CLS]"
+SEPARATOR_TOKEN = "[SEP]"
+FIM_PREFIX_TOKEN = "<fim_prefix>"
+FIM_MIDDLE_TOKEN = "<fim_middle>"
+FIM_SUFFIX_TOKEN = "<fim_suffix>"
+FIM_PAD_TOKEN = "<fim_pad>"
+MODE_TOKENS = {"R": "[R]", "S": "[S]", "X": "[X]"}
+"""In front of the inputs of a mixture of denoisers, by mode."""
+
+
+def sentinel_token(index: int) -> str:
+    """Return the token that stands for the span `index`, from 0, of a text (T5)."""
+    return f"<extra_id_{index}>"
 
 
 class Component(StrEnum):
     """The children of a job, in the order in which they run."""
 
+    FILTER_MODELS = "filter-models"
     CLEAN = "clean"
     DEDUP_PAIRS = "dedup-pairs"
     DEDUP_CLUSTERS = "dedup-clusters"
     TOKENIZER = "tokenizer"
+    AUGMENT_PLAN = "augment-plan"
     TOKENIZE = "tokenize"
     BLEND = "blend"
     TRAINER = "trainer"
@@ -34,10 +58,12 @@ class Component(StrEnum):
 
 
 PREPARATION_STAGES: tuple[Component, ...] = (
+    Component.FILTER_MODELS,
     Component.CLEAN,
     Component.DEDUP_PAIRS,
     Component.DEDUP_CLUSTERS,
     Component.TOKENIZER,
+    Component.AUGMENT_PLAN,
     Component.TOKENIZE,
     Component.BLEND,
 )
@@ -76,6 +102,7 @@ class Reason(StrEnum):
 
     ACCEPTED = "Accepted"
     INVALID_SPEC = "InvalidSpec"
+    INVALID_ANNOTATION = "InvalidAnnotation"
     NOT_AVAILABLE = "NotAvailable"
     PREPARING = "Preparing"
     PREPARED = "Prepared"
@@ -84,6 +111,7 @@ class Reason(StrEnum):
     STARTING = "Starting"
     TRAINING = "Training"
     ROLLING_BACK = "RollingBack"
+    ROLLBACK_REFUSED = "RollbackRefused"
     RESCALING = "Rescaling"
     RESTARTING = "Restarting"
     NOT_RUNNING = "NotRunning"
@@ -94,6 +122,7 @@ class Reason(StrEnum):
     INVALID_CONFIGURATION = "InvalidConfiguration"
     INVALID_DATA = "InvalidData"
     MISSING_DATA = "MissingData"
+    MISSING_OUTPUT = "MissingOutput"
     EMPTY_CORPUS = "EmptyCorpus"
     TOO_MANY_BAD_RECORDS = "TooManyBadRecords"
     VOCABULARY_TOO_LARGE = "VocabularyTooLarge"
@@ -117,6 +146,16 @@ class Reason(StrEnum):
     ROLLBACK_BUDGET_EXHAUSTED = "RollbackBudgetExhausted"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     CHECKPOINT_CORRUPT = "CheckpointCorrupt"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    UNSCHEDULABLE = "Unschedulable"
+    MISSING_CLAIM = "MissingClaim"
+    UNBOUND_CLAIM = "UnboundClaim"
+    CONTAINER_CREATION_FAILED = "ContainerCreationFailed"
+    POD_CREATION_FAILED = "PodCreationFailed"
+    VOLUME_MOUNT_FAILED = "VolumeMountFailed"
+    POD_DELETED = "PodDeleted"
+    REFUSED = "Refused"
+    REQUESTED_BY_USER = "RequestedByUser"
     REPORTING = "Reporting"
     REPORT_FAILED = "ReportFailed"
 
@@ -129,6 +168,7 @@ class LedgerEvent(StrEnum):
     STAGE_CHANGE = "stage-change"
     SPIKE = "spike"
     ROLLBACK = "rollback"
+    ROLLBACK_REFUSED = "rollback-refused"
     SKIP = "skip"
     VERDICT = "verdict"
     RESTART = "restart"

@@ -1,17 +1,67 @@
-"""Documented models by name."""
+"""Architectures: what a family is made of, and documented models by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from pretrain_api.spec.model import Model
+from pretrain_api.spec.model import FeedForwardKind, Model, ModelFamily
+
+_SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+REQUIRED_WITHOUT_PRESET = _SIZES[1:]
+_LLAMA_FIELDS = (
+    "num_key_value_heads",
+    "head_dim",
+    "rope_theta",
+    "rms_norm_eps",
+    "query_key_value_bias",
+    "tie_word_embeddings",
+    "initializer_range",
+    "dropout",
+)
+_ROUTER_FIELDS = ("num_local_experts", "num_experts_per_tok", "router_aux_loss_coef", "router_z_loss_coef")
+FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
+    "llama": (*_SIZES, *_LLAMA_FIELDS),
+    "gpt2": (
+        *_SIZES,
+        "max_position_embeddings",
+        "layer_norm_eps",
+        "tie_word_embeddings",
+        "initializer_range",
+        "dropout",
+    ),
+    "bert": (*_SIZES, "max_position_embeddings", "layer_norm_eps", "initializer_range", "dropout"),
+    "t5": (
+        *_SIZES,
+        "num_decoder_layers",
+        "head_dim",
+        "feed_forward",
+        "rms_norm_eps",
+        "tie_word_embeddings",
+        "dropout",
+    ),
+    "mixtral": (*_SIZES, *(name for name in _LLAMA_FIELDS if name != "query_key_value_bias"), *_ROUTER_FIELDS),
+    "bloom": (*_SIZES, "layer_norm_eps", "tie_word_embeddings", "initializer_range", "dropout"),
+}
+"""Fields of `spec.model` that have a meaning, by family."""
+ROTARY_FAMILIES = ("llama", "mixtral")
+"""Families that turn pairs of a head's elements (Su et al. 2021)."""
+_DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
+    "llama": {},
+    "gpt2": {"tie_word_embeddings": True},
+    "bert": {"tie_word_embeddings": True, "layer_norm_eps": 1e-12},
+    "t5": {"tie_word_embeddings": True, "rms_norm_eps": 1e-6},
+    "mixtral": {},
+    "bloom": {"tie_word_embeddings": True},
+}
+"""Where a family's papers and released configurations differ from the defaults below."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A decoder of the LLaMA family with every size known.
+    """A network with every size known. `FIELDS_OF_FAMILY` says which fields its family has.
 
-    `vocab_size` is None where the tokenizer decides.
+    `vocab_size` is None where the tokenizer decides, `max_position_embeddings` where the sequence length does.
     """
 
     hidden_size: int
@@ -21,30 +71,40 @@ class Architecture:
     num_key_value_heads: int
     head_dim: int
     vocab_size: int | None = None
-    family: str = "llama"
+    family: ModelFamily = "llama"
+    num_decoder_layers: int = 0
+    max_position_embeddings: int | None = None
+    feed_forward: FeedForwardKind = "relu"
     rope_theta: float = 10_000.0
     rms_norm_eps: float = 1e-5
+    layer_norm_eps: float = 1e-5
+    query_key_value_bias: bool = False
+    num_local_experts: int = 8
+    num_experts_per_tok: int = 2
+    router_aux_loss_coef: float = 0.01
+    router_z_loss_coef: float = 0.001
     tie_word_embeddings: bool = False
     initializer_range: float = 0.02
+    dropout: float = 0.0
 
-    def parameter_count(self, vocab_size: int | None = None) -> int:
-        """Return the number of parameters: 2VH + H + L(2H(A+K)D + 3HI + 2H), where A query and K key/value heads of
-        size D make 4H^2 of the attention if there is no grouping (tied embeddings: VH instead of 2VH).
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of `spec.model` that say the same: those that the family has."""
+        return {"family": self.family} | {name: getattr(self, name) for name in FIELDS_OF_FAMILY[self.family]}
 
-        Args:
-            vocab_size: Rows of the embedding where the architecture leaves them to the tokenizer.
 
-        Raises:
-            ValueError: Neither the architecture nor the caller says the size of the vocabulary.
-        """
-        rows = self.vocab_size or vocab_size
-        if rows is None:
-            raise ValueError("the size of the vocabulary is not known")
-        hidden = self.hidden_size
-        attention = 2 * hidden * (self.num_attention_heads + self.num_key_value_heads) * self.head_dim
-        layer = attention + 3 * hidden * self.intermediate_size + 2 * hidden
-        embeddings = rows * hidden * (1 if self.tie_word_embeddings else 2)
-        return embeddings + hidden + self.num_hidden_layers * layer
+def _network(
+    family: ModelFamily, hidden_size: int, intermediate_size: int, layers: int, heads: int, **fields: Any
+) -> Architecture:
+    return Architecture(
+        family=family,
+        hidden_size=hidden_size,
+        intermediate_size=intermediate_size,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=fields.pop("num_key_value_heads", heads),
+        head_dim=fields.pop("head_dim", hidden_size // heads),
+        **(_DEFAULTS[family] | fields),
+    )
 
 
 def _llama(
@@ -53,46 +113,131 @@ def _llama(
     layers: int,
     heads: int,
     key_value_heads: int | None = None,
-    eps: float = 1e-6,
+    **fields: Any,
 ) -> Architecture:
-    return Architecture(
-        hidden_size=hidden_size,
-        intermediate_size=intermediate_size,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=key_value_heads or heads,
-        head_dim=hidden_size // heads,
+    settings = {"vocab_size": 32_000, "num_key_value_heads": key_value_heads or heads} | fields
+    return _network("llama", hidden_size, intermediate_size, layers, heads, **settings)
+
+
+def _gpt2(hidden_size: int, layers: int, heads: int, positions: int = 1024) -> Architecture:
+    sizes = (hidden_size, 4 * hidden_size, layers, heads)
+    return _network("gpt2", *sizes, vocab_size=50_257, max_position_embeddings=positions)
+
+
+def _bert(hidden_size: int, layers: int, heads: int) -> Architecture:
+    sizes = (hidden_size, 4 * hidden_size, layers, heads)
+    return _network("bert", *sizes, vocab_size=30_522, max_position_embeddings=512)
+
+
+def _t5(hidden_size: int, intermediate_size: int, layers: int, heads: int, head_dim: int = 64) -> Architecture:
+    sizes = (hidden_size, intermediate_size, layers, heads)
+    return _network("t5", *sizes, vocab_size=32_128, head_dim=head_dim, num_decoder_layers=layers)
+
+
+def _newer_t5(hidden_size: int, intermediate_size: int, layers: int, heads: int) -> Architecture:
+    older = _t5(hidden_size, intermediate_size, layers, heads)
+    return replace(older, feed_forward="gated-gelu", tie_word_embeddings=False)
+
+
+def _mixtral(hidden_size: int, intermediate_size: int, layers: int, heads: int, aux: float) -> Architecture:
+    sizes = (hidden_size, intermediate_size, layers, heads)
+    return _network(
+        "mixtral",
+        *sizes,
+        num_key_value_heads=8,
         vocab_size=32_000,
-        rms_norm_eps=eps,
+        rope_theta=1e6,
+        router_aux_loss_coef=aux,
     )
+
+
+def _bloom(hidden_size: int, layers: int, heads: int) -> Architecture:
+    return _network("bloom", hidden_size, 4 * hidden_size, layers, heads, vocab_size=250_880)
 
 
 PRESETS: dict[str, Architecture] = {
     # Touvron et al. 2023a, table 2, with the widths of the published weights.
-    "llama-7b": _llama(4096, 11008, 32, 32),
-    "llama-13b": _llama(5120, 13824, 40, 40),
-    "llama-33b": _llama(6656, 17920, 60, 52),
-    "llama-65b": _llama(8192, 22016, 80, 64),
+    "llama-7b": _llama(4096, 11008, 32, 32, rms_norm_eps=1e-6),
+    "llama-13b": _llama(5120, 13824, 40, 40, rms_norm_eps=1e-6),
+    "llama-33b": _llama(6656, 17920, 60, 52, rms_norm_eps=1e-6),
+    "llama-65b": _llama(8192, 22016, 80, 64, rms_norm_eps=1e-6),
     # Touvron et al. 2023b, table 1.
-    "llama2-7b": _llama(4096, 11008, 32, 32, eps=1e-5),
-    "llama2-13b": _llama(5120, 13824, 40, 40, eps=1e-5),
-    "llama2-70b": _llama(8192, 28672, 80, 64, 8, eps=1e-5),
+    "llama2-7b": _llama(4096, 11008, 32, 32),
+    "llama2-13b": _llama(5120, 13824, 40, 40),
+    "llama2-70b": _llama(8192, 28672, 80, 64, 8),
+    # Dubey et al. 2024, table 3.
+    "llama3-8b": _llama(4096, 14_336, 32, 32, 8, vocab_size=128_256, rope_theta=5e5),
+    "llama3-70b": _llama(8192, 28_672, 80, 64, 8, vocab_size=128_256, rope_theta=5e5),
+    # Networks of the LLaMA family by others, from their released configurations.
+    "qwen1.5-0.5b": _llama(
+        1024,
+        2816,
+        24,
+        16,
+        vocab_size=151_936,
+        rope_theta=1e6,
+        rms_norm_eps=1e-6,
+        query_key_value_bias=True,
+        tie_word_embeddings=True,
+    ),
+    **{
+        f"qwen1.5-{name}": _llama(
+            *sizes, vocab_size=vocab_size, rope_theta=1e6, rms_norm_eps=1e-6, query_key_value_bias=True
+        )
+        for name, vocab_size, sizes in (
+            ("1.8b", 151_936, (2048, 5504, 24, 16)),
+            ("4b", 151_936, (2560, 6912, 40, 20)),
+            ("7b", 151_936, (4096, 11_008, 32, 32)),
+            ("14b", 152_064, (5120, 13_696, 40, 40)),
+            ("32b", 152_064, (5120, 27_392, 64, 40, 8)),
+            ("72b", 152_064, (8192, 24_576, 80, 64)),
+        )
+    },
+    "internlm2-1.8b": _llama(2048, 8192, 24, 16, 8, vocab_size=92_544, rope_theta=1e6),
+    "internlm2-7b": _llama(4096, 14_336, 32, 32, 8, vocab_size=92_544, rope_theta=1e6),
+    "internlm2-20b": _llama(6144, 16_384, 48, 48, 8, vocab_size=92_544, rope_theta=1e6),
+    "deepseek-7b": _llama(4096, 11_008, 30, 32, vocab_size=102_400, rms_norm_eps=1e-6),
+    "deepseek-67b": _llama(8192, 22_016, 95, 64, 8, vocab_size=102_400, rms_norm_eps=1e-6),
+    "yi-6b": _llama(4096, 11_008, 32, 32, 4, vocab_size=64_000, rope_theta=5e6),
+    "yi-34b": _llama(7168, 20_480, 60, 56, 8, vocab_size=64_000, rope_theta=5e6),
+    # Radford et al. 2019, table 2; Brown et al. 2020, table 2.1 (all attention dense).
+    "gpt2-124m": _gpt2(768, 12, 12),
+    "gpt2-350m": _gpt2(1024, 24, 16),
+    "gpt2-774m": _gpt2(1280, 36, 20),
+    "gpt2-1.5b": _gpt2(1600, 48, 25),
+    "gpt3-175b": _gpt2(12_288, 96, 96, positions=2048),
+    # Devlin et al. 2019, section 3.
+    "bert-base": _bert(768, 12, 12),
+    "bert-large": _bert(1024, 24, 16),
+    # Raffel et al. 2020, section 3.7, and the released configurations of T5 1.1.
+    "t5-small": _t5(512, 2048, 6, 8),
+    "t5-base": _t5(768, 3072, 12, 12),
+    "t5-large": _t5(1024, 4096, 24, 16),
+    "t5-3b": _t5(1024, 16_384, 24, 32, head_dim=128),
+    "t5-11b": _t5(1024, 65_536, 24, 128, head_dim=128),
+    "t5-v1.1-small": _newer_t5(512, 1024, 8, 6),
+    "t5-v1.1-base": _newer_t5(768, 2048, 12, 12),
+    "t5-v1.1-large": _newer_t5(1024, 2816, 24, 16),
+    "t5-v1.1-xl": _newer_t5(2048, 5120, 24, 32),
+    "t5-v1.1-xxl": _newer_t5(4096, 10_240, 24, 64),
+    # Jiang et al. 2024, table 1, and the released configurations.
+    "mixtral-8x7b": _mixtral(4096, 14_336, 32, 32, aux=0.02),
+    "mixtral-8x22b": _mixtral(6144, 16_384, 56, 48, aux=0.001),
+    # Scao et al. 2022, table 3.
+    "bloom-560m": _bloom(1024, 24, 16),
+    "bloom-1b1": _bloom(1536, 24, 16),
+    "bloom-1b7": _bloom(2048, 24, 16),
+    "bloom-3b": _bloom(2560, 30, 32),
+    "bloom-7b1": _bloom(4096, 30, 32),
+    "bloom-176b": _bloom(14_336, 70, 112),
 }
 
-_ARCHITECTURE_FIELDS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "rope_theta",
-    "rms_norm_eps",
-    "tie_word_embeddings",
-    "initializer_range",
-)
-REQUIRED_WITHOUT_PRESET = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+
+def family_of(model: Model) -> ModelFamily | None:
+    """Return the family of a model; None where its preset isn't known."""
+    if model.preset is not None and model.preset not in PRESETS:
+        return model.family
+    return model.family or (PRESETS[model.preset].family if model.preset else "llama")
 
 
 def architecture(model: Model) -> Architecture:
@@ -102,18 +247,22 @@ def architecture(model: Model) -> Architecture:
         KeyError: The preset isn't known.
         ValueError: There's no preset and a required size is missing.
     """
-    given = {name: getattr(model, name) for name in _ARCHITECTURE_FIELDS if getattr(model, name) is not None}
-    if model.preset is None:
+    base = PRESETS[model.preset] if model.preset else None
+    family = model.family or (base.family if base else "llama")
+    given = {name: getattr(model, name) for name in FIELDS_OF_FAMILY[family] if getattr(model, name) is not None}
+    if base is None or base.family != family:
         missing = [name for name in REQUIRED_WITHOUT_PRESET if name not in given]
         if missing:
             raise ValueError(f"{', '.join(missing)} missing")
-        given.setdefault("num_key_value_heads", given["num_attention_heads"])
-        given.setdefault("head_dim", given["hidden_size"] // given["num_attention_heads"])
-        return Architecture(**given)
-    base = PRESETS[model.preset]
+        if family == "t5":
+            given.setdefault("num_decoder_layers", given["num_hidden_layers"])
+        sizes = [given.pop(name) for name in REQUIRED_WITHOUT_PRESET]
+        return _network(family, *sizes, **given)
     if "head_dim" not in given and ("hidden_size" in given or "num_attention_heads" in given):
         hidden = given.get("hidden_size", base.hidden_size)
         given["head_dim"] = hidden // given.get("num_attention_heads", base.num_attention_heads)
     if "num_attention_heads" in given and "num_key_value_heads" not in given:
         given["num_key_value_heads"] = given["num_attention_heads"]
+    if base.num_decoder_layers and "num_hidden_layers" in given:
+        given.setdefault("num_decoder_layers", given["num_hidden_layers"])
     return replace(base, **given)

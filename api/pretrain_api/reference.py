@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from pretrain_api.estimates.families import from_architecture
 from pretrain_api.json_schema import Schema, describe, inlined, job_schema
 from pretrain_api.names import API_VERSION, KIND
 from pretrain_api.presets import PRESETS
@@ -63,14 +64,15 @@ def _default(schema: Schema) -> str:
 
 def _presets() -> str:
     rows = [
-        f"| `{name}` | {preset.hidden_size} | {preset.intermediate_size} | {preset.num_hidden_layers} | "
-        f"{preset.num_attention_heads} | {preset.num_key_value_heads} | {preset.parameter_count(32_000):,} |"
+        f"| `{name}` | {preset.family} | {preset.hidden_size} | {preset.intermediate_size} | "
+        f"{preset.num_hidden_layers} | {preset.num_attention_heads} | {preset.num_key_value_heads} | "
+        f"{preset.vocab_size:,} | {from_architecture(preset).parameters():,} |"
         for name, preset in PRESETS.items()
     ]
     head = [
         "### Presets",
         "",
-        "| preset | hiddenSize | intermediateSize | layers | heads | key-value heads | parameters (32,000 pieces) |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| preset | family | hiddenSize | intermediateSize | layers | heads | keys | vocabulary | parameters |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     return "\n".join([*head, *rows, ""])

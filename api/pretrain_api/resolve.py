@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from pretrain_api.mixtures import with_mixture
 from pretrain_api.presets import architecture
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.spec.model import Model
@@ -19,8 +19,9 @@ def resolve(job: PretrainJob) -> PretrainJob:
     """Return `job` with every default filled in, the model's architecture too, and without status."""
     spec = job.spec
     if spec.model is not None:
-        fields = asdict(architecture(spec.model))
+        fields = architecture(spec.model).fields()
         spec = spec.model_copy(update={"model": Model(preset=spec.model.preset, **fields)})
+    spec = spec.model_copy(update={"data": with_mixture(spec.data)})
     return job.model_copy(update={"spec": spec, "status": None})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pretrain_api.spec.training import LearningRate, Training
@@ -116,8 +117,30 @@ def learning_rate_at(schedule: LearningRate, tokens: int, total_tokens: int) -> 
         return schedule.peak * tokens / schedule.warmup_tokens
     if schedule.decay == "constant":
         return schedule.peak
+    if schedule.decay == "inverse-sqrt":
+        return schedule.peak * max(schedule.floor, math.sqrt(max(1, schedule.warmup_tokens) / max(1, tokens)))
     end = schedule.decay_tokens or total_tokens
-    span = max(1, end - schedule.warmup_tokens)
-    fraction = min(1.0, (tokens - schedule.warmup_tokens) / span)
-    shape = 1 - fraction if schedule.decay == "linear" else 0.5 * (1 + math.cos(math.pi * fraction))
-    return schedule.peak * (schedule.floor + (1 - schedule.floor) * shape)
+    start = annealing_start(schedule, end) if schedule.decay == "wsd" else schedule.warmup_tokens
+    fraction = min(1.0, max(0, tokens - start) / max(1, end - start))
+    name = (schedule.anneal_shape or "linear") if schedule.decay == "wsd" else schedule.decay
+    return schedule.peak * (schedule.floor + (1 - schedule.floor) * _SHAPES[name](fraction))
+
+
+def annealing_start(schedule: LearningRate, end: int) -> int:
+    """Return where the last part of a wsd schedule begins that ends at `end`, in tokens; never inside the warm-up."""
+    length = schedule.anneal_tokens or max(1, end // 10)
+    return max(schedule.warmup_tokens, end - length)
+
+
+_SHAPES: dict[str, Callable[[float], float]] = {
+    "linear": lambda fraction: 1 - fraction,
+    "cosine": lambda fraction: 0.5 * (1 + math.cos(math.pi * fraction)),
+    "1-sqrt": lambda fraction: 1 - math.sqrt(fraction),
+}
+"""From the peak to the floor: 1 at the beginning, 0 at the end."""
+
+
+def batch_factor(schedule: LearningRate, batch_tokens: int, first_batch_tokens: int) -> float:
+    """Return the factor on the learning rate in a stage, as batchScaling says."""
+    power = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}[schedule.batch_scaling]
+    return float((batch_tokens / first_batch_tokens) ** power)

@@ -5,6 +5,7 @@ Times are RFC 3339 in UTC.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
@@ -59,6 +60,8 @@ class PreparationStage(StatusModel):
     """What a long single step does, or why the stage failed."""
     configuration: str | None = None
     """Hash of what the stage depends on; a stage that succeeded with another one is done again."""
+    redone: int = 0
+    """Times that the stage was done again because a later one found its output gone."""
 
 
 class DataPreparation(StatusModel):
@@ -70,6 +73,45 @@ class DataPreparation(StatusModel):
     tokens: int | None = None
     """Tokens to train on (one pass)."""
     validation_tokens: int | None = None
+    augmented_documents: int | None = None
+    """Documents made of others (data.augment), which `documents` leaves out."""
+    augmented_tokens: int | None = None
+    """Tokens of those; `tokens` includes them."""
+
+
+class SourceSeen(StatusModel):
+    """What training has seen of a source."""
+
+    name: str
+    sequences: int = 0
+    """Consumed sequences; skipped ones don't count."""
+    tokens: int = 0
+    epochs: float = 0.0
+    """Passes over the source."""
+
+
+class SourcesNotShown(StatusModel):
+    """Sources that the status has no room for, together."""
+
+    count: int = 0
+    sequences: int = 0
+    tokens: int = 0
+
+
+MAX_SOURCES_SHOWN = 50
+"""Sources in the status, and as labels of metrics: those that training has seen most of."""
+
+
+def shown_sources(seen: list[SourceSeen]) -> tuple[list[SourceSeen], SourcesNotShown | None]:
+    """Return the sources to show, in their order, and the rest of them together."""
+    if len(seen) <= MAX_SOURCES_SHOWN:
+        return seen, None
+    names = {source.name for source in sorted(seen, key=lambda one: -one.tokens)[:MAX_SOURCES_SHOWN]}
+    rest = [source for source in seen if source.name not in names]
+    together = SourcesNotShown(
+        count=len(rest), sequences=sum(one.sequences for one in rest), tokens=sum(one.tokens for one in rest)
+    )
+    return [source for source in seen if source.name in names], together
 
 
 class TrainingStatus(StatusModel):
@@ -85,7 +127,8 @@ class TrainingStatus(StatusModel):
     progress_percentage: float | None = None
     estimated_remaining_seconds: float | None = None
     loss: float | None = None
-    """Mean cross-entropy of the step's batch, in nats a token; null: not finite."""
+    """Mean loss of the step's batch, in nats a token: cross-entropy, and what objective and network add; null: not
+    finite."""
     validation_loss: float | None = None
     learning_rate: float | None = None
     gradient_norm: float | None = None
@@ -98,7 +141,31 @@ class TrainingStatus(StatusModel):
     batch_tokens: int | None = None
     num_nodes: int | None = None
     world_size: int | None = None
+    sources: list[SourceSeen] | None = None
+    """What was seen by source; at most 50, those that training has seen most of."""
+    sources_not_shown: SourcesNotShown | None = None
+    """The others."""
     last_updated_time: str | None = None
+
+
+class JobEstimate(StatusModel):
+    """What the training will need, as `pretrain estimate` says it, at the last batch stage."""
+
+    parameters: int
+    active_parameters: int | None = None
+    """What one token passes, where experts are chosen."""
+    training_flops: float
+    """6CP, with full recomputation 8CP."""
+    tokens_per_parameter: float
+    gpus: int | None = None
+    """Ranks; null where their number depends on the machines."""
+    memory_bytes_per_gpu: int
+    """Of a rank, without the CUDA context and fragmentation; where the ranks aren't known, of one a node."""
+    gpu: str | None = None
+    """The accelerator, where the trainer's node selector names it."""
+    training_seconds: float | None = None
+    """On that accelerator, at `utilization` of its peak."""
+    utilization: float | None = None
 
 
 class CheckpointStatus(StatusModel):
@@ -138,6 +205,16 @@ class RollbackRecord(StatusModel):
     """Loss that was expected."""
     recovered: bool | None = None
     """Verdict: did the loss return to its baseline? null: not known yet."""
+
+
+class RefusedRollback(StatusModel):
+    """A rollback that a person asked for and that can't be done."""
+
+    id: str
+    """Of the request."""
+    time: str
+    message: str
+    """Why, and what to ask for instead."""
 
 
 class LastRestart(StatusModel):
@@ -216,10 +293,14 @@ class PretrainJobStatus(StatusModel):
     """Time spent suspended; activeDeadlineSeconds doesn't count it."""
     conditions: list[Condition] = Field(default_factory=list)
     data_preparation: DataPreparation | None = None
+    estimate: JobEstimate | None = None
+    """What the training will need."""
     training: TrainingStatus | None = None
     checkpoints: Checkpoints | None = None
     rollbacks: list[RollbackRecord] = Field(default_factory=list)
     """The newest 20; all of them are in the ledger."""
+    refused_rollback: RefusedRollback | None = None
+    """The newest request for a rollback, if it can't be done."""
     restarts: Restarts = Field(default_factory=Restarts)
     goodput: float | None = None
     """Useful training time / time since the trainer first started."""
@@ -234,3 +315,22 @@ class PretrainJobStatus(StatusModel):
     """Hash of what the training that completed depended on; null: none has completed."""
     report: PreparationStage | None = None
     """The last stage: writes the report, whether the job completed or failed."""
+    fingerprint: str | None = None
+    """Hash of the rest of the status: another one means that somebody edited it."""
+
+
+def seal(status: PretrainJobStatus) -> PretrainJobStatus:
+    """Return `status` with its fingerprint."""
+    return status.model_copy(update={"fingerprint": _fingerprint(status)})
+
+
+def is_sealed(status: PretrainJobStatus) -> bool:
+    """Is the status as `seal` left it?"""
+    return status.fingerprint is not None and status.fingerprint == _fingerprint(status)
+
+
+def _fingerprint(status: PretrainJobStatus) -> str:
+    # Read back first: figures that aren't finite are null then, as they are when the API server gives them back.
+    text = status.model_dump_json(by_alias=True, exclude={"fingerprint", "summary"})
+    again = PretrainJobStatus.model_validate_json(text).model_dump_json(exclude={"fingerprint", "summary"})
+    return hashlib.sha256(again.encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pretrain_api.names import ConditionType, Phase
+from pretrain_api.names import Component, ConditionType, Phase
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import PretrainJobStatus
 from pretrain_api.validation import check_world
@@ -73,9 +73,18 @@ def _check(options: RunOptions, job: PretrainJob) -> None:
     problems = check_world(job, processes_per_node() if processes == "auto" else processes)
     if problems:
         raise invalid(options.file, problems)
-    stages = [str(stage) for stage in preparation_stages(job)]
-    if options.until is not None and options.until not in stages:
-        raise UsageError(f"--until {options.until}: no such stage in this job; there are: {', '.join(stages)}")
+    if options.until is not None:
+        _last_stage(job, options.until)
+
+
+def _last_stage(job: PretrainJob, until: str) -> Component:
+    """Return the stage after which to stop: `dedup` is all that has to do with duplicates. Raises UsageError."""
+    stages = preparation_stages(job)
+    named = [stage for stage in stages if stage == until or stage.startswith(f"{until}-")]
+    if not named:
+        known = ", ".join(dict.fromkeys("dedup" if stage.startswith("dedup-") else str(stage) for stage in stages))
+        raise UsageError(f"--until {until}: no such stage in this job; there are: {known}")
+    return named[-1]
 
 
 def _run_in(workdir: Workdir, job: PretrainJob, options: RunOptions, resolve_command: CommandResolver) -> int:
@@ -86,7 +95,7 @@ def _run_in(workdir: Workdir, job: PretrainJob, options: RunOptions, resolve_com
     signals = _Signals(display)
     with display:
         _introduce(display, workdir, beginning)
-        until = next((stage for stage in preparation_stages(job) if stage == options.until), None)
+        until = _last_stage(job, options.until) if options.until is not None else None
         engine = LocalEngine(beginning, workdir, display.show, until, resolve_command)
         status = asyncio.run(_drive(engine, signals))
     return _conclude(workdir, job.metadata.name, status, options, signals.first)

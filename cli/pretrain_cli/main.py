@@ -28,7 +28,25 @@ COMMANDS = {
         "pretrain_cli.commands.estimate", "estimate", "Estimate parameters, FLOPs, time, memory and cost of a job."
     ),
     "presets": CommandEntry("pretrain_cli.commands.presets", "presets", "List published models and their settings."),
-    "report": CommandEntry("pretrain_cli.commands.report", "report", "Write the report of a run again."),
+    "generate": CommandEntry("pretrain_cli.commands.generate", "generate", "Let a model continue a text."),
+    "evaluate": CommandEntry(
+        "pretrain_cli.commands.evaluate", "evaluate", "Let a model answer multiple-choice questions."
+    ),
+    "export": CommandEntry("pretrain_cli.commands.export", "export", "Write a finished model once more, in int8."),
+    "submit": CommandEntry("pretrain_cli.commands.submit", "submit", "Send jobs to the cluster."),
+    "list": CommandEntry(
+        "pretrain_cli.commands.list", "list_jobs", "List the cluster's jobs, or runs of this machine."
+    ),
+    "status": CommandEntry("pretrain_cli.commands.status", "status", "Show where a job is, what is wrong, what to do."),
+    "logs": CommandEntry("pretrain_cli.commands.logs", "logs", "Show what a job's processes wrote."),
+    "events": CommandEntry("pretrain_cli.commands.events", "events", "Show what happened to a job."),
+    "suspend": CommandEntry(
+        "pretrain_cli.commands.suspend", "suspend", "Stop a job after a checkpoint; keep everything."
+    ),
+    "resume": CommandEntry("pretrain_cli.commands.suspend", "resume", "Let a job go on."),
+    "rollback": CommandEntry("pretrain_cli.commands.rollback", "rollback", "Go back to a checkpoint."),
+    "plot": CommandEntry("pretrain_cli.commands.plot", "plot", "Plot the loss, in the terminal or as a picture."),
+    "report": CommandEntry("pretrain_cli.commands.report", "report", "Write the report of a job again."),
     "sample-corpus": CommandEntry(
         "pretrain_cli.commands.sample_corpus", "sample_corpus", "Write real text to try things with."
     ),

@@ -25,7 +25,7 @@ def load_job(file: str, name: str | None = None, overrides: Sequence[str] = ()) 
     Raises:
         UsageError: It can't be read, isn't valid, or it isn't clear which job is meant.
     """
-    text = _read(file)
+    text = read(file)
     if overrides:
         text = _override(file, text, name, overrides)
     result = validate_text(text)
@@ -39,7 +39,8 @@ def invalid(file: str, problems: Sequence[Problem]) -> UsageError:
     return UsageError(*(f"{file}: {problem}" for problem in problems))
 
 
-def _read(file: str) -> str:
+def read(file: str) -> str:
+    """Return the text of a file, "-" being the standard input. Raises UsageError."""
     try:
         return read_text(file)
     except UnicodeDecodeError as error:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pretrain_api.names import Reason
+from pretrain_api.names import Component, Reason
 from pretrain_api.spec.data import Source
 from pretrain_dataprep.context import StageContext, unit_name
-from pretrain_dataprep.errors import InputError, TemporaryError
-from pretrain_dataprep.manifests import MANIFEST_NAME, Input, Manifest, combined_input, damaged_output, read_manifest
+from pretrain_dataprep.errors import InputError
+from pretrain_dataprep.folders import read_folder
+from pretrain_dataprep.manifests import MANIFEST_NAME, Input, Manifest, combined_input
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,14 @@ class CleanedCorpus:
 
 
 def load_unit(context: StageContext, source: Source, shard: int, first_id: int = 0) -> CleanedUnit:
-    """Read a unit's manifest. Raises TemporaryError if the unit isn't there as its manifest says."""
+    """Read a unit's manifest. Raises MissingOutputError if the unit isn't there as its manifest says."""
     folder = context.layout.clean / unit_name(source.name, shard)
-    try:
-        manifest = read_manifest(folder / MANIFEST_NAME)
-    except (OSError, ValueError) as error:
-        text = f"{folder}: the cleaned unit isn't there ({error}); run the clean stage again"
-        raise TemporaryError(text) from error
-    damage = damaged_output(folder, manifest)
-    if damage is not None:
-        raise TemporaryError(f"{damage}; run the clean stage again, it makes the unit anew")
+    manifest = read_folder(folder, Component.CLEAN)
     return CleanedUnit(source, shard, folder, manifest, first_id)
 
 
 def load_corpus(context: StageContext) -> CleanedCorpus:
-    """Read all units' manifests. Raises TemporaryError for a missing unit and InputError for an empty corpus."""
+    """Read all units' manifests. Raises MissingOutputError for a missing unit and InputError for an empty corpus."""
     units, first_id = [], 0
     for source, shard in context.units:
         unit = load_unit(context, source, shard, first_id)

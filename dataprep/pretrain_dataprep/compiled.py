@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pretrain_api.kernel_cache import choose_kernel_cache
 
-def _choose_cache() -> None:
-    """Keep compiled code beside the source; where that is read-only (an image), in a directory for temporary files."""
-    if "NUMBA_CACHE_DIR" not in os.environ and not os.access(Path(__file__).parent, os.W_OK):
-        os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"pretrain-numba-{os.getuid()}")
-
-
-_choose_cache()
+choose_kernel_cache(Path(__file__).parent)
 
 import numba  # noqa: E402 (reads its environment when it is imported)
 
@@ -23,7 +16,7 @@ TEXT = "Array(uint8, 1, 'C', readonly=True)"
 """Signature of a buffer of UTF-8 bytes."""
 
 
-def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def compiled(*signatures: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function for the given signatures when its module is imported (a cached one loads in milliseconds)."""
     return numba.njit(list(signatures), cache=True, nogil=True, boundscheck=False)
 

@@ -33,6 +33,11 @@ class StageContext:
     index: int
     progress: Progress
 
+    @classmethod
+    def of(cls, job: PretrainJob, storage: Path, stage: str = "", index: int = 0) -> StageContext:
+        """Return the context of a work item."""
+        return cls(job, StorageLayout(storage), index, Progress(stage, index))
+
     @property
     def data(self) -> Data:
         """`spec.data`."""

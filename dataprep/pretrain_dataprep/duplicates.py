@@ -12,12 +12,15 @@ import pyarrow.parquet as pq
 from pretrain_dataprep.cleaned import CleanedUnit
 from pretrain_dataprep.cleaning.unit_layout import DOCUMENTS
 from pretrain_dataprep.context import StageContext, unit_name
-from pretrain_dataprep.dedup.layout import REASONS, clusters_folder, rows_name, survivors_name
+from pretrain_dataprep.dedup.layout import OF_THEMSELVES, REASONS, clusters_folder, rows_name, survivors_name
 from pretrain_dataprep.files import atomic_file
 
 
 def write_duplicates(context: StageContext, unit: CleanedUnit, path: Path) -> None:
-    """Write text, path, position, reason and survivor (unit and row in its documents.parquet) of removed documents."""
+    """Write text, path, position, reason and survivor (unit and row in its documents.parquet) of removed documents.
+
+    The survivor is null where no other document stayed instead.
+    """
     folder = clusters_folder(context)
     rows, survivors = np.load(folder / rows_name(unit.name)), np.load(folder / survivors_name(unit.name))
     names = [unit_name(source.name, shard) for source, shard in context.units]
@@ -25,10 +28,12 @@ def write_duplicates(context: StageContext, unit: CleanedUnit, path: Path) -> No
         writer: pq.ParquetWriter | None = None
         for table, places in _removed_tables(unit, rows):
             some = survivors[places]
+            alone = np.isin(some["kind"], OF_THEMSELVES)
+            units = [None if none else names[number] for number, none in zip(some["unit"], alone, strict=True)]
             complete = (
                 table.append_column("reason", pa.array([REASONS[kind] for kind in some["kind"]], pa.string()))
-                .append_column("survivorUnit", pa.array([names[number] for number in some["unit"]], pa.string()))
-                .append_column("survivorRow", pa.array(some["row"].astype(np.uint32)))
+                .append_column("survivorUnit", pa.array(units, pa.string()))
+                .append_column("survivorRow", pa.array(some["row"].astype(np.uint32), mask=alone))
             )
             writer = writer or pq.ParquetWriter(file, complete.schema, compression="zstd")
             writer.write_table(complete)

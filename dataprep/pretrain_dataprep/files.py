@@ -129,16 +129,22 @@ def write_array(path: Path, array: np.ndarray) -> None:
 class NpyWriter:
     """Writes a .npy file row by row, its length known only at the end."""
 
-    _HEADER_BYTES = 128
+    _LEAST_HEADER_BYTES = 128
+    _SHAPE_BYTES = 77
+    """Room for what the header says beside the type."""
 
     def __init__(self, path: Path, dtype: np.dtype | type, row_shape: tuple[int, ...] = ()) -> None:
         import numpy
+        from numpy.lib.format import dtype_to_descr
 
         self._dtype = numpy.dtype(dtype)
+        self._description = repr(dtype_to_descr(self._dtype))
+        needed = len(self._description) + self._SHAPE_BYTES
+        self._header_bytes = max(self._LEAST_HEADER_BYTES, (needed + 63) // 64 * 64)
         self._row_shape = row_shape
         self._rows = 0
         self._file = path.open("wb")
-        self._file.write(b"\0" * self._HEADER_BYTES)
+        self._file.write(b"\0" * self._header_bytes)
 
     def append(self, array: np.ndarray) -> None:
         """Append rows: shape (n, *row_shape), dtype as given."""
@@ -160,11 +166,9 @@ class NpyWriter:
             self._file.close()
 
     def _finish(self) -> None:
-        from numpy.lib.format import dtype_to_descr
-
         shape = (self._rows, *self._row_shape)
-        header = f"{{'descr': {dtype_to_descr(self._dtype)!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
-        room = self._HEADER_BYTES - 10 - 1
+        header = f"{{'descr': {self._description}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
+        room = self._header_bytes - 10 - 1
         if len(header) > room:
             raise ValueError(f"the header of {self._file.name} is longer than {room} bytes")
         self._file.seek(0)

@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
@@ -16,24 +14,25 @@ from pretrain_api.names import PREPARATION_STAGES, Reason
 from pretrain_api.wire import (
     DEFAULT_HTTP_PORT,
     DEFAULT_TERMINATION_LOG,
+    ENV_CONFIG,
     ENV_HTTP_ADDRESS,
     ENV_HTTP_PORT,
     ENV_TERMINATION_LOG,
     ExitCode,
     TerminationMessage,
 )
-from pretrain_dataprep.context import StageContext, load_context
+from pretrain_dataprep.context import load_context
 from pretrain_dataprep.errors import ConfigurationError, PreparationError, Stopped
 from pretrain_dataprep.progress import log, serve
-
-Stage = Callable[[StageContext], dict[str, int]]
+from pretrain_dataprep.stages import stage_function
+from pretrain_dataprep.standalone.command import BLOCKS
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def main(arguments: list[str]) -> int:
-    """Do one work item; return the exit code."""
+    """Do one work item of a job, or a block on plain files (`standalone`); return the exit code."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     code, message = _run_guarded(arguments)
@@ -48,13 +47,19 @@ def _stop(number: int, _: FrameType | None) -> None:
     raise Stopped(signal.Signals(number).name)
 
 
+def _is_standalone(arguments: list[str]) -> bool:
+    """Anything but a bare stage is for a person; so is one without a job, which gets the help it needs."""
+    is_block = bool(arguments) and arguments[0] in BLOCKS
+    return arguments[:1] in (["-h"], ["--help"]) or (is_block and (len(arguments) > 1 or ENV_CONFIG not in os.environ))
+
+
 def _run_guarded(arguments: list[str]) -> tuple[ExitCode, TerminationMessage]:
     try:
         counts = _run(arguments)
     except Stopped as stopped:
         return ExitCode.STOPPED, _message("Stopped", Reason.STOPPED, f"stopped by {stopped}; finished units are kept")
     except PreparationError as error:
-        return error.exit_code, _message("Failed", error.reason, str(error))
+        return error.exit_code, _message("Failed", error.reason, str(error), error.missing_stage)
     except OSError as error:
         return _operating_system_failure(error)
     except MemoryError:
@@ -69,18 +74,19 @@ def _run_guarded(arguments: list[str]) -> tuple[ExitCode, TerminationMessage]:
 
 
 def _run(arguments: list[str]) -> dict[str, int]:
+    if _is_standalone(arguments):
+        from pretrain_dataprep.standalone.command import run
+
+        run(arguments)
+        return {}
     stages = [stage.value for stage in PREPARATION_STAGES]
     if len(arguments) != 1 or arguments[0] not in stages:
         raise ConfigurationError(f"usage: python -m pretrain_dataprep {'|'.join(stages)}")
     context = load_context(arguments[0], os.environ)
     serve(context.progress, _port(), os.environ.get(ENV_HTTP_ADDRESS, ""))
-    return stage_function(arguments[0])(context)
-
-
-def stage_function(stage: str) -> Stage:
-    """Return the function that does a work item; imported only now, because every process pays for its imports."""
-    function: Stage = import_module(f"pretrain_dataprep.stages.{stage.replace('-', '_')}").run
-    return function
+    counts = stage_function(arguments[0])(context)
+    context.progress.finish()
+    return counts
 
 
 def _port() -> int:
@@ -102,8 +108,10 @@ def _operating_system_failure(error: OSError) -> tuple[ExitCode, TerminationMess
     return ExitCode.TRY_AGAIN, _message("Failed", Reason.TEMPORARY_FAILURE, f"{where}: {error.strerror or error}")
 
 
-def _message(outcome: str, reason: str, text: str) -> TerminationMessage:
-    return TerminationMessage.model_validate({"outcome": outcome, "reason": reason, "message": " ".join(text.split())})
+def _message(outcome: str, reason: str, text: str, missing_stage: str | None = None) -> TerminationMessage:
+    return TerminationMessage.model_validate(
+        {"outcome": outcome, "reason": reason, "message": " ".join(text.split()), "missingStage": missing_stage}
+    )
 
 
 def _report(message: TerminationMessage) -> None:

@@ -13,10 +13,11 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
+from pretrain_dataprep.errors import InputError
 from pretrain_dataprep.files import atomic_file
 
 MAGIC = b"MMIDIDX\x00\x00"
@@ -31,6 +32,43 @@ TYPE_CODES: dict[np.dtype, int] = {
     np.dtype(np.float32): 7,
     np.dtype(np.uint16): 8,
 }
+_HEADER = struct.Struct("<9sQBQQ")
+
+
+class PairFacts(NamedTuple):
+    """What the .idx file of a pair says, and is true of its .bin."""
+
+    dtype: np.dtype
+    sequences: int
+    tokens: int
+
+
+def read_facts(prefix: Path) -> PairFacts:
+    """Read the index of the pair `prefix`.bin and `prefix`.idx; both are looked at by size only, but for the header.
+
+    Raises:
+        InputError: A file is missing or damaged, or its tokens aren't uint16 or int32.
+    """
+    index, tokens = Path(f"{prefix}.idx"), Path(f"{prefix}.bin")
+    for path in (index, tokens):
+        if not path.is_file():
+            raise InputError(f"{path}: isn't there; a pair is a .bin file and the .idx file beside it: correct the uri")
+    with index.open("rb") as file:
+        header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size or header[:9] != MAGIC:
+        raise InputError(f"{index}: not an index of Megatron's format; name a pair that preprocess_data.py wrote")
+    _, version, code, sequences, boundaries = _HEADER.unpack(header)
+    dtype = next((dtype for dtype, known in TYPE_CODES.items() if known == code), None)
+    if version != VERSION or dtype not in (np.dtype(np.uint16), np.dtype(np.int32)):
+        raise InputError(f"{index}: version {version}, type {code}: only version 1 with uint16 or int32 is read")
+    size = tokens.stat().st_size
+    least = _HEADER.size + 12 * sequences + 8 * boundaries
+    if index.stat().st_size < least:
+        raise InputError(f"{index}: {index.stat().st_size:,} bytes, {least:,} expected: it was cut; copy it again")
+    lengths = np.memmap(index, np.int32, "r", _HEADER.size, (sequences,)) if sequences else np.empty(0, np.int32)
+    if size != int(lengths.sum(dtype=np.int64)) * dtype.itemsize:
+        raise InputError(f"{tokens}: {size:,} bytes aren't what {index.name} says; copy both files again")
+    return PairFacts(dtype, sequences, size // dtype.itemsize)
 
 
 class PairWriter:
@@ -47,11 +85,16 @@ class PairWriter:
         """Documents written so far."""
         return len(self._lengths)
 
-    def add(self, tokens: list[int]) -> None:
-        """Write a document."""
-        self._file.write(np.array(tokens, self._dtype).tobytes())
-        self._lengths.append(len(tokens))
-        self.tokens += len(tokens)
+    def add(self, tokens: np.ndarray | list[int], end: int | None = None) -> None:
+        """Write a document, and after it the token `end`, where it is given."""
+        length = len(tokens) + (end is not None)
+        document = np.empty(length, self._dtype)
+        document[: len(tokens)] = tokens
+        if end is not None:
+            document[-1] = end
+        self._file.write(document.data)
+        self._lengths.append(length)
+        self.tokens += length
 
     def write_index(self, file: IO[bytes]) -> None:
         """Write the .idx file."""

@@ -47,6 +47,14 @@ class Progress:
         self.message = message
         log(message)
 
+    def finish(self) -> None:
+        """Say in the log what was done."""
+        done = f"{self.stage}: done in {self.seconds():.1f} s"
+        if self.documents_in:
+            size = f"{self.bytes_in / 1e6:,.1f} MB"
+            done += f", {self.documents_in:,} documents ({size}) in, {self.documents_out:,} out"
+        log(done)
+
     def seconds(self) -> float:
         """Return the time since the process began its work."""
         return time.monotonic() - self.started

@@ -57,6 +57,11 @@ def size(value: float | None) -> str:
     return f"{value:.0f} bytes"
 
 
+def perplexity(loss: float) -> str:
+    """Return e to the power of a loss in nats a token."""
+    return f"{math.exp(loss):,.1f}" if loss < 30 else "over 10¹³"
+
+
 def decimals(value: float | None, places: int = 3) -> str:
     """Return a number with a fixed number of decimals; one that isn't finite says so."""
     if value is None:

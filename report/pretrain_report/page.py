@@ -13,10 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pretrain_report import formats
-from pretrain_report.facts.data import duplicate_summary, funnel, redacted, stage_rows
+from pretrain_report.facts.answers import answer_rows
+from pretrain_report.facts.data import duplicate_summary, funnel, languages, removed_files, stage_rows
+from pretrain_report.facts.documents import changes, contaminated_sets, identified_languages
 from pretrain_report.facts.events import MAX_EVENTS_SHOWN, event_rows, rollback_rows
 from pretrain_report.facts.missing import missing_parts
+from pretrain_report.facts.mixture import mixture_rows
 from pretrain_report.facts.outcome import key_figures, outcome, start_and_end, trains
+from pretrain_report.facts.topics import topics
 from pretrain_report.plots import PLOTS, THEMED, draw_clusters, draw_lengths, draw_loss, to_svg
 from pretrain_report.series import READ_OUT
 from pretrain_report.storage import Records
@@ -57,6 +61,8 @@ def _context(records: Records) -> dict[str, Any]:
         "problems": records.problems,
         "training": _training(records),
         "evaluation": _last_evaluation(records),
+        "mixture": mixture_rows(records),
+        "answers": answer_rows(records),
         "rollbacks": rollback_rows(records),
         "samples": [_sample(sample) for sample in records.samples],
         "data": _data(records),
@@ -112,12 +118,16 @@ def _json(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704
 
 
-def _last_evaluation(records: Records) -> list[tuple[str, str]]:
-    """Return source -> validation loss of the newest evaluation, where there is more than one source."""
+def _last_evaluation(records: Records) -> list[tuple[str, str, str]]:
+    """Return source, validation loss and perplexity of the newest evaluation, where there is more than one source."""
     losses = records.evaluations[-1].get("perSource") if records.evaluations else None
     if not isinstance(losses, dict) or len(losses) < 2:
         return []
-    return [(name, formats.decimals(loss)) for name, loss in losses.items() if isinstance(loss, (int, float))]
+    return [
+        (name, formats.decimals(loss), formats.perplexity(loss))
+        for name, loss in losses.items()
+        if isinstance(loss, (int, float))
+    ]
 
 
 def _sample(sample: dict[str, Any]) -> dict[str, str]:
@@ -133,8 +143,8 @@ def _data(records: Records) -> dict[str, Any] | None:
         return None
     plots = []
     for name, title, draw in (
-        ("lengths", "Length of kept documents, characters (from)", draw_lengths),
-        ("clusters", "Clusters of duplicates by number of documents", draw_clusters),
+        ("lengths", "Length of cleaned documents, characters (from)", draw_lengths),
+        ("clusters", "Clusters of duplicates by number of documents (from)", draw_clusters),
     ):
         try:
             plots.append({"name": name, "title": title, "svg": _svg(draw(report, THEMED), name)})
@@ -146,7 +156,12 @@ def _data(records: Records) -> dict[str, Any] | None:
         "by_source": [(source, funnel([source])) for source in report.sources] if len(report.sources) > 1 else [],
         "plots": plots,
         "duplicates": duplicate_summary(report),
-        "redacted": redacted(report),
+        "changes": changes(report),
+        "contamination": contaminated_sets(report),
+        "topics": topics(report),
+        "languages": languages(report),
+        "identified": identified_languages(report),
+        "removed_files": removed_files(records),
         "settings": {name: _plain(value) for name, value in report.settings.items() if value is not None},
     }
 

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from pretrain_api.status import PretrainJobStatus
-from pretrain_api.wire import DataReport, StorageLayout
+from pretrain_api.wire import DataReport, StageReport, StorageLayout
 from pretrain_report.series import Discarded, Metrics, collect_discarded, collect_metrics
 
 _PROGRESS_LINES = 10_000
@@ -28,6 +28,8 @@ class Records:
 
     job: dict[str, Any]
     data_report: DataReport | None = None
+    timings: list[StageReport] = field(default_factory=list)
+    """Seconds of work items by stage, summed over them."""
     metrics: Metrics | None = None
     discarded: list[Discarded] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
@@ -59,6 +61,7 @@ def read_records(job: dict[str, Any], layout: StorageLayout) -> Records:
     return Records(
         job,
         data_report=reader.model(layout.data_report, DataReport),
+        timings=reader.models(layout.root / "timings" / "stages.json", StageReport),
         metrics=collect_metrics(reader.lines(layout.metrics)),
         discarded=collect_discarded(reader.lines(layout.metrics_discarded)),
         evaluations=sorted(_newest_by_step(reader.lines(layout.evaluations)), key=lambda one: one["step"]),
@@ -97,8 +100,16 @@ class _Reader:
 
     def model(self, path: Path, model: type[ModelType]) -> ModelType | None:
         value = self.json(path, dict)
+        return None if value is None else self._validated(path, model, value)
+
+    def models(self, path: Path, model: type[ModelType]) -> list[ModelType]:
+        """Return a list of objects; those that can't be used are left out."""
+        found = [self._validated(path, model, value) for value in self.json(path, list) or []]
+        return [one for one in found if one is not None]
+
+    def _validated(self, path: Path, model: type[ModelType], value: Any) -> ModelType | None:
         try:
-            return None if value is None else model.model_validate(value)
+            return model.model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -40,7 +40,7 @@ def jobs(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "apiVersion": "pretrain.dev/v1alpha1",
         "kind": "PretrainJob",
-        "metadata": {"name": draw(st.from_regex(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", fullmatch=True))},
+        "metadata": {"name": draw(st.from_regex(r"[a-z]([-a-z0-9]{0,30}[a-z0-9])?", fullmatch=True))},
         "spec": {
             "data": draw(data()),
             "model": {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain_api.schedule import batch_schedule, learning_rate_at
+from pretrain_api.schedule import annealing_start, batch_factor, batch_schedule, learning_rate_at
 from pretrain_api.spec.training import LearningRate, Training
 
 
@@ -94,7 +94,9 @@ def share_of_peak(schedule: LearningRate, tokens: int, total_tokens: int) -> flo
 def rates(draw: st.DrawFn) -> tuple[LearningRate, int]:
     total = draw(st.integers(2, 10**9))
     warmup = draw(st.integers(0, total - 1))
-    shape = draw(st.sampled_from(["cosine", "linear", "constant"]))
+    shape = draw(st.sampled_from(["cosine", "linear", "constant", "inverse-sqrt", "wsd"]))
+    if shape == "inverse-sqrt":
+        warmup = max(1, warmup)
     return rate(warmupTokens=warmup, decay=shape, floor=draw(st.floats(0, 1))), total
 
 
@@ -114,8 +116,9 @@ def test_learning_rate_is_continuous(case: tuple[LearningRate, int], data: st.Da
     schedule, total = case
     tokens = data.draw(st.integers(0, 2 * total))
     step = abs(share_of_peak(schedule, tokens + 1, total) - share_of_peak(schedule, tokens, total))
-    # The steepest slopes: the warm-up's, and pi/2 of the decay's mean.
-    slopes = [2 / max(1, total - schedule.warmup_tokens), 1 / max(1, schedule.warmup_tokens)]
+    # The steepest slopes: the warm-up's, and pi/2 of the decay's mean; of wsd the last part's.
+    length = total - (annealing_start(schedule, total) if schedule.decay == "wsd" else schedule.warmup_tokens)
+    slopes = [2 / max(1, length), 1 / max(1, schedule.warmup_tokens)]
     assert step <= max(slopes) + 1e-12
 
 
@@ -131,3 +134,47 @@ def test_learning_rate_at_known_points() -> None:
     assert share_of_peak(linear, 200, 1100) == pytest.approx(0.55)
     assert share_of_peak(linear, 300, 1100) == pytest.approx(0.1)
     assert share_of_peak(rate(decay="constant"), 10**9, 1100) == 1
+
+
+def test_warmup_stable_decay_at_known_points() -> None:
+    schedule = rate(warmupTokens=100, decay="wsd", annealTokens=200)
+    assert share_of_peak(schedule, 50, 1000) == 0.5
+    assert share_of_peak(schedule, 100, 1000) == share_of_peak(schedule, 800, 1000) == 1
+    assert share_of_peak(schedule, 900, 1000) == pytest.approx(0.55)
+    assert share_of_peak(schedule, 1000, 1000) == share_of_peak(schedule, 3000, 1000) == pytest.approx(0.1)
+    root = rate(decay="wsd", annealTokens=200, annealShape="1-sqrt")
+    assert share_of_peak(root, 850, 1000) == pytest.approx(0.1 + 0.9 * 0.5)
+    assert annealing_start(rate(decay="wsd"), 1000) == 900  # a tenth
+
+
+def test_inverse_square_root_at_known_points() -> None:
+    schedule = rate(warmupTokens=100, decay="inverse-sqrt")
+    assert share_of_peak(schedule, 100, 1000) == 1
+    assert share_of_peak(schedule, 400, 1000) == pytest.approx(0.5)
+    assert share_of_peak(schedule, 10**9, 1000) == pytest.approx(0.1)  # the floor
+
+
+@given(st.sampled_from(["cosine", "linear", "constant", "inverse-sqrt", "wsd"]), st.integers(0, 2_000_000))
+def test_batch_stages_do_not_bend_the_rate(decay: str, tokens: int) -> None:
+    """It is a function of tokens: one stage or several, the rate after as many tokens is the same."""
+    schedule = rate(warmupTokens=1000, decay=decay)
+    one = batch_schedule(make_training(2_000_000, 100, [(1000, 0)]))
+    ramp = batch_schedule(make_training(2_000_000, 100, [(1000, 0), (5000, 500_000)]))
+    rates = [
+        {
+            plan.sequences_after(step) * 100: learning_rate_at(schedule, plan.sequences_after(step) * 100, 2_000_000)
+            for step in range(0, plan.total_steps, 7)
+        }
+        for plan in (one, ramp)
+    ]
+    shared = rates[0].keys() & rates[1].keys()
+    assert len(shared) > 10
+    assert all(rates[0][place] == rates[1][place] for place in shared)
+    assert learning_rate_at(schedule, tokens, 2_000_000) > 0 or tokens == 0
+
+
+def test_the_rate_may_grow_with_the_batch() -> None:
+    assert batch_factor(rate(), 400, 100) == 1
+    assert batch_factor(rate(batchScaling="sqrt"), 400, 100) == 2
+    assert batch_factor(rate(batchScaling="linear"), 400, 100) == 4
+    assert batch_factor(rate(batchScaling="sqrt"), 100, 100) == 1

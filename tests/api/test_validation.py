@@ -17,7 +17,7 @@ from pretrain_api.validation.rules.sample import SAMPLE_CORRUPTIONS, SAMPLE_KIND
 from pretrain_api.validation.suggestions import closest, homes_of
 from pretrain_dataprep.sources import sample
 from pretrain_dataprep.sources.corruption import Corruption
-from pretrain_dataprep.text import filters, pii
+from pretrain_dataprep.text import pii, presets
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,7 +133,7 @@ def test_what_samples_know_is_in_step_with_the_data_preparation() -> None:
 
 def test_what_is_available_is_in_step_with_the_data_preparation() -> None:
     """Everything of the contract that the preparation refuses is refused here first, and nothing else."""
-    assert available("clean", "preset") == set(filters.PRESETS)
+    assert available("clean", "preset") == set(presets.PRESETS)
     assert available("clean", "pii", "redact") == set(pii.KINDS)
 
 

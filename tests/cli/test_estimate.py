@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from pretrain_cli.main import build_app
@@ -201,3 +202,15 @@ def test_without_a_terminal_and_without_torch() -> None:
     assert done.returncode == 0, done.stderr
     assert "6,738,415,616" in done.stdout
     assert "2VH + H + L(2H(A+K)D + 3HI + 2H)" in done.stdout
+
+
+def test_documented_settings_of_a_preset_can_be_copied_into_a_job() -> None:
+    text = invoke("presets", "llama-65b").stdout
+    assert text.startswith("# llama-65b: Touvron et al. 2023")
+    spec = yaml.safe_load(text)["spec"]
+    assert spec["model"] == {"preset": "llama-65b"}
+    assert spec["training"]["learningRate"]["peak"] == 1.5e-4
+    assert json.loads(invoke("presets", "llama-65b", "-o", "json").stdout)["spec"] == spec
+    unknown = invoke("presets", "llama65b")
+    assert unknown.exit_code == 1
+    assert "'llama65b' has no documented settings; did you mean 'llama-65b'?" in unknown.output

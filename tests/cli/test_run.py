@@ -239,7 +239,9 @@ def test_several_jobs(command: Command) -> None:
 
 
 def test_until(command: Command) -> None:
-    assert "no such stage" in command("--until", "tokenise").stderr
+    assert "no such stage in this job; there are: clean, dedup, tok" in command("--until", "tokenise").stderr
+    assert "stopped after dedup" in command("--until", "dedup").stdout
+    assert {line["item"].rsplit("-", 1)[0] for line in command.tries()} == {"clean", "dedup-pairs", "dedup-clusters"}
     ended = command("--until", "tokenizer")
     assert ended.returncode == 0
     assert "stopped after tokenizer" in ended.stdout

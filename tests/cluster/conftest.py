@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pretrain_cluster import ClusterError, LocalCluster, select
+from pretrain_cluster.host import why_not
 from pretrain_cluster.images import write_program_image
 
 BUSYBOX_IMAGE = "localhost/pretrain-busybox:1"
@@ -17,8 +18,8 @@ BUSYBOX_PROGRAMS = ("cat", "dd", "hostname", "httpd", "id", "ls", "mkdir", "nslo
 def _need_a_local_cluster() -> None:
     if not isinstance(select(), LocalCluster):
         pytest.skip("CLUSTER or KUBECONFIG asks for another cluster")
-    if os.geteuid() != 0:
-        pytest.skip("the local cluster needs root")
+    if reason := why_not():
+        pytest.skip(reason)
     if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
         pytest.skip("there is one local cluster: run its tests without -n")
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pretrain_api.names import INDEXED_STAGES, PREPARATION_STAGES
@@ -20,7 +22,8 @@ from pretrain_api.resolve import resolved_json
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.wire import StorageLayout
 from pretrain_dataprep.context import load_context
-from pretrain_dataprep.main import stage_function
+from pretrain_dataprep.dedup.layout import rows_name
+from pretrain_dataprep.stages import stage_function
 
 
 @dataclass
@@ -240,3 +243,13 @@ def small_corpus(tmp_path: Path) -> Path:
     for number in range(6):
         (folder / f"text-{number}.txt").write_text(article(generator, 20))
     return folder
+
+
+def kept_texts(prepared: Preparation) -> list[str]:
+    """Return what the deduplication left, sorted."""
+    kept = []
+    for folder in prepared.layout.clean.iterdir():
+        texts = pq.read_table(folder / "documents.parquet").column("text").to_pylist()
+        removed = set(np.load(prepared.layout.dedup / "clusters" / rows_name(folder.name)).tolist())
+        kept += [text for row, text in enumerate(texts) if row not in removed]
+    return sorted(kept)

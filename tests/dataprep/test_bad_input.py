@@ -125,6 +125,71 @@ def test_truncated_compressed_file(preparation: Make, tmp_path: Path, suffix: st
     failed(outcome, 65, "InvalidData", f"{path}: the compressed file is truncated (after ", "uncompressed bytes)")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["jsonl.gz", "jsonl.zst", "warc.gz", "parquet"])
+def test_damaged_files_can_be_set_aside(preparation: Make, tmp_path: Path, suffix: str) -> None:
+    """What was read before the damage stays, one bad record says why there is no more."""
+    # More than zstd packs into a block, which is the least that can be read of it.
+    content = packed(suffix, [text for seed in range(10, 14) for text in corpus(seed)], tmp_path)
+    path = tmp_path / "web" / f"cut.{suffix}"
+    write_jsonl(tmp_path / "web" / "good.jsonl", corpus(2))
+    path.write_bytes(content[: 2 * len(content) // 3])
+    settings = {"maxFraction": 0.5, "damagedFiles": "set-aside"}
+    prepared = with_source(preparation, tmp_path / "web", badRecords=settings, clean={"preset": "none"})
+    outcome = prepared.run("clean")
+    assert outcome.code == 0, outcome.log
+    (bad,) = [json.loads(line) for line in (prepared.layout.clean / "web-00000/bad-records.jsonl").open()]
+    assert bad["location"] == str(path)
+    assert "the compressed file is truncated (after " in bad["cause"] or "the Parquet file is damaged" in bad["cause"]
+    counts = json.loads((prepared.layout.clean / "web-00000/MANIFEST.json").read_bytes())["counts"]
+    assert counts["badRecords"] == 1
+    assert counts["documentsIn"] > len(corpus(2)) - 1 + (0 if suffix == "parquet" else 20)
+
+
+def packed(suffix: str, texts: list[str], folder: Path) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import zstandard
+
+    if suffix == "parquet":
+        pq.write_table(pa.table({"text": texts}), folder / "table")
+        return (folder / "table").read_bytes()
+    if suffix == "warc.gz":
+        records = (
+            f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://x/{number}\r\nContent-Type: text/plain\r\n"
+            f"Content-Length: {len(text)}\r\n\r\n{text}\r\n\r\n"
+            for number, text in enumerate(texts)
+        )
+        return gzip.compress("".join(records).encode())
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+    return gzip.compress(lines) if suffix.endswith("gz") else zstandard.ZstdCompressor().compress(lines)
+
+
+@pytest.mark.slow
+def test_a_line_of_a_gigabyte(preparation: Make, tmp_path: Path) -> None:
+    """Takes the memory of the longest line allowed, not its own."""
+    path = write_jsonl(tmp_path / "a.jsonl", corpus(1, 30))
+    with path.open("ab") as file:
+        file.write(b'{"text": "')
+        file.truncate(file.tell() + (1 << 30))
+    with path.open("ab") as file:
+        file.write(b'"}\n' + write_jsonl(tmp_path / "b.jsonl", corpus(2, 30)).read_bytes())
+    (tmp_path / "b.jsonl").unlink()
+    prepared = with_source(preparation, path, badRecords={"maxFraction": 0.1})
+    environment = {**os.environ, **prepared.variables("clean")}
+    script = (
+        "import re, sys; from pathlib import Path; from pretrain_dataprep.main import main; code = main(['clean']); "
+        # Not ru_maxrss: a new process has its parent's.
+        "print(int(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1]) >> 10); sys.exit(code)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 600
+    (bad,) = [json.loads(line) for line in (prepared.layout.clean / "web-00000/bad-records.jsonl").open()]
+    assert bad["location"] == f"{path}:37"
+    assert "longer than 33,554,432 bytes" in bad["cause"]
+    assert json.loads((prepared.layout.clean / "web-00000/MANIFEST.json").read_bytes())["counts"]["documentsIn"] == 72
+
+
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
 def test_not_compressed_at_all(preparation: Make, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"plain.jsonl.{suffix}"
@@ -237,9 +302,3 @@ def test_bad_environment(preparation: Make, tmp_path: Path, variable: str, value
     prepared = with_source(preparation, tmp_path / "a.jsonl")
     prepared.environment[variable] = value
     failed(prepared.run("clean"), 64, "InvalidConfiguration", part)
-
-
-def test_not_available_yet_is_said(preparation: Make, tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "a.jsonl", corpus(1, 5))
-    prepared = with_source(preparation, tmp_path / "a.jsonl", clean={"preset": "fineweb"})
-    failed(prepared.run("clean"), 64, "NotAvailable", "spec.data.clean.preset: fineweb is not available yet")

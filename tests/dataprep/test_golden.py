@@ -29,11 +29,11 @@ def test_golden_bytes(preparation: Callable[..., Preparation], tmp_path: Path) -
     for stage in ("clean", "dedup-pairs", "dedup-clusters"):
         prepared.call(stage)
     folder = prepared.layout.clean / "web-00000"
-    assert unit.CODE_VERSION == "clean/1"
+    assert unit.CODE_VERSION == "clean/5"
     assert {name: hash_file(folder / name) for name in CLEAN} == CLEAN
-    assert dedup_pairs.CODE_VERSION == "dedup-pairs/2"
+    assert dedup_pairs.CODE_VERSION == "dedup-pairs/3"
     assert hash_file(prepared.layout.dedup / "pairs-00000" / "near-edges.npy") == NEAR_EDGES
-    assert dedup_clusters.CODE_VERSION == "dedup-clusters/2"
+    assert dedup_clusters.CODE_VERSION == "dedup-clusters/3"
     assert hash_file(prepared.layout.dedup / "clusters" / "web-00000.survivors.npy") == SURVIVORS
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import sentencepiece
 
-from pretrain_api.names import PREPARATION_STAGES
+from pretrain_dataprep.megatron import read_facts
 
 from .conftest import Preparation, corpus, write_jsonl
 
@@ -109,7 +109,7 @@ def test_source_priority(preparation: Make, tmp_path: Path) -> None:
     kept = {}
     for keep in ("longest", "source-priority"):
         prepared = preparation(keep, sources=sources, dedup={"keep": keep})
-        for stage in PREPARATION_STAGES[:3]:
+        for stage in ("clean", "dedup-pairs", "dedup-clusters"):
             for index in prepared.items(stage):
                 prepared.call(stage, index)
         facts = json.loads((prepared.layout.dedup / "clusters" / "clusters.json").read_bytes())
@@ -119,3 +119,34 @@ def test_source_priority(preparation: Make, tmp_path: Path) -> None:
         kept[keep] = by_source
     assert kept["longest"]["first"] > 10 * (1 + kept["source-priority"]["first"]) / 2
     assert kept["source-priority"]["second"] > kept["longest"]["second"]
+
+
+def test_documents_for_a_test_are_held_back(preparation: Make, tmp_path: Path) -> None:
+    sources = [{"name": "web", "uri": str(write_jsonl(tmp_path / "a.jsonl", corpus(1, 80)))}]
+    first = preparation("first", sources=sources, split={"validation": 0.2})
+    first.call_all()
+    second = preparation("second", sources=sources, split={"validation": 0.2, "test": 0.3})
+    second.call_all()
+    before, after = (json.loads(each.layout.blend.read_bytes())["sources"][0] for each in (first, second))
+    assert after["validationTokens"] == before["validationTokens"]
+    assert after["trainTokens"] + after["testTokens"] == before["trainTokens"]
+    assert 10 <= after["testDocuments"] <= 40
+    for pair in after["pairs"]:
+        facts = read_facts(second.storage / pair["test"])
+        assert (facts.sequences, facts.tokens) == (pair["testDocuments"], pair["testTokens"])
+    second.data["split"]["test"] = 0.0
+    second.call_all()
+    assert not list(second.layout.tokenized.glob("*.test.*"))
+
+
+def test_a_documented_mixture_weights_the_sources(preparation: Make, tmp_path: Path) -> None:
+    sources = [
+        {"name": name, "uri": str(write_jsonl(tmp_path / f"{name}.jsonl", corpus(seed, 30)))}
+        for seed, name in enumerate(("web", "wikipedia"))
+    ]
+    mixture = {"preset": "gpt-3", "sources": {"commoncrawl": "web", "wikipedia": "wikipedia"}}
+    prepared = preparation("mixed", sources=sources, mixture=mixture)
+    prepared.call_all()
+    blend = json.loads(prepared.layout.blend.read_bytes())
+    assert blend["phases"] == [{"fromTokens": 0, "weights": {"web": 60 / 63, "wikipedia": 3 / 63}}]
+    assert [source["epochs"] for source in blend["sources"]] == [0.44, 3.4]

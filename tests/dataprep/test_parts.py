@@ -30,7 +30,7 @@ from pretrain_dataprep.manifests import (
 )
 from pretrain_dataprep.progress import Progress, serve
 from pretrain_dataprep.tokenizers.sampling import MAX_SENTENCE_BYTES, sentences, source_shares
-from pretrain_dataprep.tokenizers.sentencepiece_training import explain
+from pretrain_dataprep.tokenizers.training import explain
 
 
 def test_atomic_file(tmp_path: Path) -> None:
@@ -189,13 +189,13 @@ def test_sentences_hold_all_the_text(texts: list[str], long_lines: int) -> None:
 
 def test_failures_of_the_tokenizer_are_explained() -> None:
     options = TrainTokenizer(vocab_size=8000)
-    high = explain(options, 1, "INTERNAL: Vocabulary size too high (8000). Please set it to a value <= 1808.")
+    high = explain(options, (), 1, "INTERNAL: Vocabulary size too high (8000). Please set it to a value <= 1808.")
     assert isinstance(high, InputError)
     assert "largest possible vocabSize is 1808:" in str(high)
-    low = explain(options, 1, "Vocabulary size is smaller than required_chars. 270 vs 330. Increase vocab_size")
+    low = explain(options, (), 1, "Vocabulary size is smaller than required_chars. 270 vs 330. Increase vocab_size")
     assert "least vocabSize is 330" in str(low)
-    assert isinstance(explain(options, -9, ""), TemporaryError)
-    assert "exit code 3" in str(explain(options, 3, ""))
+    assert isinstance(explain(options, (), -9, ""), TemporaryError)
+    assert "exit code 3" in str(explain(options, (), 3, ""))
 
 
 def test_ledger_notes_the_same_data_once(tmp_path: Path) -> None:
@@ -235,3 +235,13 @@ def test_progress_is_served() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_the_log_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("clean", 3)
+    progress.add(documents_in=1200, documents_out=900, bytes_in=5_300_000)
+    progress.finish()
+    Progress("blend").finish()
+    clean, blend = capsys.readouterr().err.splitlines()
+    assert clean.startswith("clean: done in 0.0 s, 1,200 documents (5.3 MB) in, 900 out")
+    assert blend == "blend: done in 0.0 s"

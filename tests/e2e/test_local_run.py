@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 MANIFEST = """\
 apiVersion: pretrain.dev/v1alpha1
@@ -192,3 +193,24 @@ def test_full_disk(tmp_path: Path) -> None:
     assert "no space left" in lines[0].lower()
     assert lines[1].startswith("what to do: ")
     assert "Traceback" not in ended.stderr
+
+
+def test_batch_stages_of_other_widths(runs: Runs, tmp_path: Path) -> None:
+    """Two nodes, then one, then two: at each boundary through a checkpoint, with no step lost or made twice."""
+    document = yaml.safe_load(MANIFEST)
+    document["spec"]["trainer"] = {"numNodes": 2, "numProcPerNode": 1}
+    document["spec"]["training"]["batch"]["stages"] = [
+        {"tokens": "1Ki", "from": 0},
+        {"tokens": 384, "from": "20Ki", "numNodes": 1},  # three micro-batches: two nodes couldn't share them
+        {"tokens": "2Ki", "from": "40Ki", "numNodes": 2},
+    ]
+    runs.manifest.write_text(yaml.safe_dump(document))
+    workdir = tmp_path / "widths"
+    assert runs.finish(workdir) == 0, runs.output()
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 85))
+    assert [row["batchStage"] for row in rows] == [0] * 20 + [1] * 54 + [2] * 10
+    widths = [row["numNodes"] for row in rows]
+    assert widths == [2] * 20 + [1] * 54 + [2] * 10
+    restarts = status(workdir)["restarts"]
+    assert (restarts["total"], restarts["counted"]) == (0, 0)

@@ -145,12 +145,6 @@ def test_data_only(run: Run, make_job: Callable[..., PretrainJob]) -> None:
     assert not (run.root / "lives.txt").exists()
 
 
-def test_no_dedup_no_dedup_stages(run: Run, make_job: Callable[..., PretrainJob]) -> None:
-    status = run(make_job({"data.dedup": {"exact": "none", "near": None}}))
-    assert status.phase is Phase.COMPLETED
-    assert not [item for item in run.tries() if item.startswith("dedup")]
-
-
 @pytest.mark.parametrize(("code", "reason"), [("64", "InvalidConfiguration"), ("65", "MissingData")])
 def test_invalid_input_fails_at_once_and_the_report_is_written(
     run: Run, make_job: Callable[..., PretrainJob], code: str, reason: str
@@ -286,6 +280,35 @@ def test_lost_output_is_made_again(run: Run, make_job: Callable[..., PretrainJob
         path.unlink()
     run(make_job())
     assert run.tries() == {**ALL_ITEMS, "tokenizer-0": 2}
+
+
+def test_output_that_a_later_stage_finds_gone_is_made_again(run: Run, make_job: Callable[..., PretrainJob]) -> None:
+    status = run(make_job(), stages={"tokenize-1": ["gone:clean", "0"]})
+    assert status.phase is Phase.COMPLETED
+    tries = run.tries()
+    assert all(tries[item] == 2 for item in ALL_ITEMS if item.startswith(("clean", "dedup", "tokenizer")))
+    assert tries["blend-0"] == 1
+    events = [event.message for update in run.updates for event in update.events if event.type == "Warning"]
+    assert "clean: its output is gone from the storage; it is done again" in events
+    run(make_job())
+    assert run.tries() == tries, "what was done again is done"
+
+
+def test_output_that_is_gone_each_time_fails_the_job(run: Run, make_job: Callable[..., PretrainJob]) -> None:
+    status = run(make_job({"data.shards": 1}), stages={"dedup-pairs-0": ["gone:clean"]})
+    failed = get_condition(status, ConditionType.FAILED)
+    assert failed is not None
+    assert (failed.status, failed.reason) == ("True", Reason.MISSING_OUTPUT)
+    assert run.tries()["clean-0"] == 4
+
+
+def test_models_of_filters_that_are_gone_are_made_again(run: Run, make_job: Callable[..., PretrainJob]) -> None:
+    job = make_job({"data.clean": {"toxicity": {"words": ["list.txt"]}}})
+    run(job, until=Component.CLEAN)
+    for path in (run.root / "data" / "filters").iterdir():
+        path.unlink()
+    run(job, until=Component.CLEAN)
+    assert run.tries()["filter-models-0"] == 2
 
 
 def test_deadline(run: Run, make_job: Callable[..., PretrainJob]) -> None:

@@ -95,6 +95,24 @@ def test_inputs(tmp_path: Path, make_job: MakeJob) -> None:
     assert fingerprint("s3://bucket/a") != fingerprint("s3://bucket/b")
 
 
+def test_what_a_job_names_beside_its_sources_is_an_input(tmp_path: Path, make_job: MakeJob) -> None:
+    names = ("synonyms.tsv", "rewrite.sed", "exam.jsonl")
+    for name in names:
+        (tmp_path / name).write_text("1")
+    entry = {"source": "web", "share": 0.1}
+    augment = [
+        {**entry, "method": "synonyms", "dictionary": str(tmp_path / "synonyms.tsv")},
+        {**entry, "method": "rewrite", "command": f"sed -f {tmp_path / 'rewrite.sed'} /"},
+    ]
+    against = {"against": [str(tmp_path / "exam.jsonl")]}
+    data = make_job({"data.augment": augment, "data.decontaminate": against}).spec.data
+    seen = [inputs_fingerprint(data)]
+    for name in names:
+        (tmp_path / name).write_text("22")
+        seen.append(inputs_fingerprint(data))
+    assert len(set(seen)) == 4
+
+
 def test_write_atomic_keeps_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "file.json"
     write_atomic(target, "old")

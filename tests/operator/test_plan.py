@@ -84,16 +84,35 @@ def test_first_look_starts_cleaning(make_job: MakeJob) -> None:
     ("changes", "stages"),
     [
         ({}, ["clean", "dedup-pairs", "dedup-clusters", "tokenizer", "tokenize", "blend"]),
-        ({"data.dedup": {"exact": "none", "near": None}}, ["clean", "tokenizer", "tokenize", "blend"]),
         (
-            {"data.dedup": {"exact": "document", "near": None}},
+            {"data.clean": {"quality": {"uri": "/q.bin", "label": "__label__good"}}},
+            ["filter-models", "clean", "dedup-pairs", "dedup-clusters", "tokenizer", "tokenize", "blend"],
+        ),
+        (
+            {"data.clean": {"clusters": {"maxShare": 0.1}}},
+            ["filter-models", "clean", "dedup-pairs", "dedup-clusters", "tokenizer", "tokenize", "blend"],
+        ),
+        (
+            {"data.augment": [{"source": "web", "method": "concatenate", "share": 0.1}]},
+            ["clean", "dedup-pairs", "dedup-clusters", "tokenizer", "augment-plan", "tokenize", "blend"],
+        ),
+        (
+            {"data.dedup": {"exact": "none", "near": None}},
             ["clean", "dedup-pairs", "dedup-clusters", "tokenizer", "tokenize", "blend"],
         ),
         (
             {"data.tokenizer": {"uri": "/t.model"}},
             ["clean", "dedup-pairs", "dedup-clusters", "tokenizer", "tokenize", "blend"],
         ),
-        ({"data.sources": [], "data.tokenized": [{"name": "a", "uri": "/a.bin"}]}, ["tokenizer", "blend"]),
+        ({"data.sources": [], "data.tokenized": [{"name": "a", "uri": "/a.bin"}]}, ["blend"]),
+        (
+            {
+                "data.sources": [],
+                "data.tokenized": [{"name": "a", "uri": "/a.bin"}],
+                "data.tokenizer": {"uri": "/t.model"},
+            },
+            ["tokenizer", "blend"],
+        ),
         ({"data.sources": [], "data.prepared": "file:///other"}, ["blend"]),
     ],
 )
@@ -120,6 +139,17 @@ def test_a_change_redoes_what_depends_on_it(
     changed = [stage for stage in before if before[stage] != after[stage]]
     stages = list(before)
     assert changed == (stages[stages.index(first_changed) :] if first_changed is not None else [])
+
+
+def test_another_augmentation_is_planned_anew(make_job: MakeJob) -> None:
+    entry = {"source": "web", "method": "concatenate", "share": 0.1}
+    plain, one = make_job(), make_job({"data.augment": [entry]})
+    more = make_job({"data.augment": [{**entry, "share": 0.2}]})
+    hashes = [stage_configurations(job, "") for job in (plain, one, more)]
+    assert hashes[0][Component.TOKENIZER] == hashes[1][Component.TOKENIZER] == hashes[2][Component.TOKENIZER]
+    for stage in (Component.TOKENIZE, Component.BLEND):
+        assert len({each[stage] for each in hashes}) == 3
+    assert hashes[1][Component.AUGMENT_PLAN] != hashes[2][Component.AUGMENT_PLAN]
 
 
 def test_changed_inputs_redo_everything(make_job: MakeJob) -> None:
@@ -355,6 +385,26 @@ def test_a_full_disk_is_shown_while_it_is_tried_again(make_job: MakeJob) -> None
     ]
 
 
+def test_a_stage_whose_output_a_later_one_misses_is_done_again(make_job: MakeJob) -> None:
+    job = make_job()
+    message = TerminationMessage(outcome="Failed", reason="MissingOutput", message="gone", missing_stage="clean")
+    configurations = stage_configurations(job, "")
+    waiting = ItemObservation(RunState.WAITING, 1, Ending(75, message))
+    pairs = StageObservation(configurations[Component.DEDUP_PAIRS], (waiting, ItemObservation(), ItemObservation()))
+    seen = Observed(stages={**finished(job, Component.CLEAN), Component.DEDUP_PAIRS: pairs})
+    decision = plan(job, seen, NOW)
+    again = only_child(decision)
+    assert isinstance(again, StageRun)
+    assert (again.component, again.configuration) == (
+        Component.CLEAN,
+        stage_configurations(job, "", {"clean": 1})[Component.CLEAN],
+    )
+    # The same is seen until the engine has carried it out: it counts once.
+    later = plan(job, replace(seen, previous=decision.status), NOW)
+    assert later.children == decision.children
+    assert later.status == decision.status
+
+
 def test_changed_job_after_a_failure_gets_a_new_try(make_job: MakeJob) -> None:
     job = make_job()
     bad = Ending(65, TerminationMessage(outcome="Failed", reason="MissingData", message="a.jsonl isn't there; add it"))
@@ -373,7 +423,7 @@ def test_changed_job_after_a_failure_gets_a_new_try(make_job: MakeJob) -> None:
 def test_events_tell_what_changed(make_job: MakeJob) -> None:
     job = make_job()
     first = plan(job, Observed(), NOW)
-    assert [event.message for event in first.events] == []
+    assert [event.message for event in first.events] == ["phase Preparing"]
     rollback = {
         "time": "2026-01-01T00:00:00Z",
         "reason": "LossSpike",
@@ -386,6 +436,20 @@ def test_events_tell_what_changed(make_job: MakeJob) -> None:
     assert ("Warning", "LossSpike", "rolled back from step 40 to step 30, skipping sequences 100 to 200") in [
         (event.type, event.reason, event.message) for event in decision.events
     ]
+
+
+def test_a_refused_rollback_is_shown_and_told_once(make_job: MakeJob) -> None:
+    job, refused = make_job(), {"id": "a", "time": "2026-01-01T00:00:00Z", "message": "no checkpoint is that old"}
+    seen = TrainerObservation(1, (pod(),), training("Training", refusedRollback=refused))
+    first = plan(job, Observed(previous=prepared(job), trainer=seen), NOW)
+    assert ("Warning", "RollbackRefused", "no checkpoint is that old") in [
+        (event.type, event.reason, event.message) for event in first.events
+    ]
+    silent = TrainerObservation(1, (pod(),), training("Training"))
+    for later in (seen, silent):
+        again = plan(job, Observed(previous=first.status, trainer=later), NOW)
+        assert again.status.refused_rollback == first.status.refused_rollback is not None
+        assert not [event for event in again.events if event.reason == "RollbackRefused"]
 
 
 @pytest.mark.parametrize(

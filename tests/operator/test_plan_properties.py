@@ -1,7 +1,8 @@
 """The plan in a world that does what it wants: work fails and succeeds in any order, engines crash, polls are lost.
 
 Whatever happens, nothing that is done is done again, no stage begins before the one before it has succeeded, there is
-never more than one trainer, and once the world is kind the job completes.
+never more than one trainer, each ending is counted once, what was counted stays, and once the world is kind the job
+completes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pretrain_api.names import Component, ConditionType, Phase
 from pretrain_api.spec.job import PretrainJob
-from pretrain_api.status import PretrainJobStatus
+from pretrain_api.status import PretrainJobStatus, is_sealed, seal
 from pretrain_api.wire import TerminationMessage, TrainerProgress
 from pretrain_operator.planning import (
     Child,
@@ -107,14 +108,19 @@ class World:
 class PlanMachine(RuleBasedStateMachine):
     """An engine and its world."""
 
-    @initialize(dedup=st.booleans(), trained=st.booleans(), sees_storage=st.booleans())
-    def begin(self, dedup: bool, trained: bool, sees_storage: bool) -> None:
+    @initialize(dedup=st.booleans(), trained=st.booleans(), sees_storage=st.booleans(), looks=st.integers(0, 20))
+    def begin(self, dedup: bool, trained: bool, sees_storage: bool, looks: int) -> None:
+        """Start anywhere on the way of a job without trouble, so that its later parts are tried as often."""
         self.job = world_job(dedup, trained)
         self.sees_storage = sees_storage
         self.world = World()
         self.status = PretrainJobStatus()
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.last: Plan | None = None
+        self.told: set[str] = set()
+        """Lives whose ending a status that was written has counted."""
+        for _ in range(looks):
+            self.go_on(steps=1)
 
     # What the engine does.
 
@@ -127,12 +133,38 @@ class PlanMachine(RuleBasedStateMachine):
         assert (again.children, again.status, again.events) == (decision.children, decision.status, ())
         assert len(decision.children) <= 1
         self.carry_out(decision.children)
+        self.check_counts(decision.status)
         if saved:
             # As it is written and read: nothing that matters may get lost on the way.
-            text = decision.status.model_dump_json(by_alias=True, exclude_none=True)
+            text = seal(decision.status).model_dump_json(by_alias=True, exclude_none=True)
             self.status = PretrainJobStatus.model_validate_json(text)
-            assert self.status == decision.status
+            assert is_sealed(self.status)
+            assert self.status == seal(decision.status)
+            pods = observed.trainer.pods
+            self.told |= {pod.id for pod in pods if pod.ending is not None} if self.counts(decision) else set()
+            assert self.status.restarts.total == len(self.told)
         self.last = decision
+
+    def counts(self, decision: Plan) -> bool:
+        """Does the plan look at the trainer at all? Only while the job trains."""
+        preparation = decision.status.data_preparation
+        ready = preparation is not None and all(stage.state == "Succeeded" for stage in preparation.stages)
+        before = self.status if self.last is None else self.last.status
+        return (
+            ready
+            and self.job.spec.training is not None
+            and decision.status.completed_configuration is None
+            and not is_true(before, ConditionType.COMPLETE)
+        )
+
+    def check_counts(self, status: PretrainJobStatus) -> None:
+        """What was shown of a stage never becomes less."""
+        before, after = self.status.data_preparation, status.data_preparation
+        for was, now in zip(before.stages if before else (), after.stages if after else (), strict=False):
+            if was.configuration == now.configuration and was.documents_in is not None:
+                assert now.documents_in is not None
+                assert now.documents_in >= was.documents_in
+                assert now.completed >= was.completed
 
     def observe(self, polled: bool) -> Observed:
         trainer = TrainerObservation()
@@ -213,7 +245,9 @@ class PlanMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running_items())
     @rule(data=st.data())
     def item_succeeds(self, data: st.DataObject) -> None:
-        stage, index = data.draw(st.sampled_from(self.running_items()), label="item")
+        self.succeed(*data.draw(st.sampled_from(self.running_items()), label="item"))
+
+    def succeed(self, stage: Stage, index: int) -> None:
         message = TerminationMessage(outcome="Completed", reason="Completed", counts={"documentsIn": 3})
         stage.items[index] = ItemObservation(RunState.SUCCEEDED, ending=Ending(0, message))
         if len(stage.indices(RunState.SUCCEEDED)) == stage.run.completions:
@@ -274,6 +308,23 @@ class PlanMachine(RuleBasedStateMachine):
         if pods[index].node_rank == 0:
             self.world.progress = None
 
+    @precondition(lambda self: self.trainer_works())
+    @rule(exit_code=PROGRAM_ENDINGS, data=st.data())
+    def trainer_container_restarts(self, exit_code: int, data: st.DataObject) -> None:
+        """Faster than anybody looked: the pod runs again, and tells how its life before ended."""
+        assert self.world.trainer is not None
+        pods = self.world.trainer.pods
+        index = data.draw(st.integers(0, len(pods) - 1), label="pod")
+        self.world.lives += 1
+        pods[index] = replace(pods[index], id=f"pod-{self.world.lives}", ending=Ending(exit_code))
+
+    @rule()
+    def finished_pods_are_collected(self) -> None:
+        """What they said is lost with them; the Job remembers that they succeeded."""
+        for stage in self.world.stages.values():
+            for index in stage.indices(RunState.SUCCEEDED):
+                stage.items[index] = ItemObservation(RunState.SUCCEEDED)
+
     @rule()
     def machine_crashes(self) -> None:
         """The local engine and all its children die; what is in the storage stays."""
@@ -309,21 +360,23 @@ class PlanMachine(RuleBasedStateMachine):
             assert self.last is not None
             assert not self.last.children
 
+    def go_on(self, steps: int) -> None:
+        """Everything succeeds that is there to be done; a trainer gets some steps further."""
+        self.look(saved=True, polled=True)
+        self.start_items()
+        for stage, index in self.running_items():
+            self.succeed(stage, index)
+        self.stopping_ends()
+        if self.trainer_works():
+            self.train(steps=steps)
+
     def teardown(self) -> None:
         """From here on the world is kind: the job completes, and soon."""
         if not hasattr(self, "job"):
             return
         self.set_suspend(False)
         for _ in range(60):
-            self.look(saved=True, polled=True)
-            self.start_items()
-            for stage, index in self.running_items():
-                stage.items[index] = ItemObservation(RunState.SUCCEEDED, ending=Ending(0))
-                if len(stage.indices(RunState.SUCCEEDED)) == stage.run.completions:
-                    self.world.done.add((stage.run.component, stage.run.configuration))
-            self.stopping_ends()
-            if self.trainer_works():
-                self.train(steps=TOTAL_STEPS)
+            self.go_on(steps=TOTAL_STEPS)
         assert self.status.phase is Phase.COMPLETED, self.status
         assert self.world.marker == (self.job.spec.training is not None)
         assert self.last is not None

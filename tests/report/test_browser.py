@@ -158,7 +158,29 @@ def test_every_plot_is_drawn(finished_page: Path, open_page: Any, width: int) ->
     assert all(box[0] > 5 for box in bars.values())
     assert max(box[1] for box in bars.values()) > 80
     clusters = plots["plot-clusters"]
-    assert clusters["clusters-clusters-near-0"][1] > clusters["clusters-clusters-exact-0"][1] > 5
+    assert clusters["clusters-clusters-exact-and-similar-0"][1] > clusters["clusters-clusters-exact-0"][1] > 5
+
+
+def test_what_was_found_in_the_documents_is_shown(finished_page: Path, open_page: Any) -> None:
+    page = open_page(finished_page).page
+    rows = page.locator("#identified tbody tr").all_inner_texts()
+    assert [row.split() for row in rows] == [
+        ["en", "5,675", "79.9", "%", "10.2", "MB"],
+        ["de", "1,418", "20.0", "%", "2.72", "MB"],
+        ["is", "8", "0.1", "%", "16.0", "kB"],
+    ]
+    changes = page.locator("#changes tbody tr").all_inner_texts()
+    assert changes[0].split("\t") == ["Lines removed", "no-terminal-punctuation", "2,100"]
+    assert changes[1].split("\t") == ["", "too-few-words", "180"]
+    assert changes[-1].split("\t") == ["Repeated text cut out", "–", "92.2 kB"]
+    assert "web: one worker reads 3.8 times the mean of all." in page.locator("#data").inner_text()
+    hit = page.locator("#contamination tbody tr").all_inner_texts()
+    assert [row.split("\t") for row in hit] == [
+        ["/eval/questions.jsonl", "2", "13"],
+        ["s3://eval/more.jsonl", "1", "2"],
+    ]
+    page.get_by_text("Items of /eval/questions.jsonl").click()
+    assert "Lines 7 (12 documents), 3" in page.locator("#data").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -192,6 +214,16 @@ def test_plot_text_is_large_enough_on_a_phone(finished_page: Path, open_page: An
     )
     assert len(sizes) > 40
     assert min(sizes) > 8.5
+
+
+def test_clusters_by_topic_are_shown_the_largest_first(finished_page: Path, open_page: Any) -> None:
+    page = open_page(finished_page).page
+    rows = page.locator("#topics tbody tr").all_inner_texts()
+    assert len(rows) == 30
+    assert rows[0].split("\t") == ["river, <b>boat</b>", "5,200", "76.4 %", "900"]
+    text = page.locator("#data").inner_text()
+    assert "42 clusters of the documents that deduplication left; at most 900 documents of each stayed" in text
+    assert "which cut 1 of them" in text
 
 
 def test_values_can_be_read_off(finished_page: Path, open_page: Any) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from pretrain_api.wire import DataReport
-from pretrain_report.facts.data import duplicate_summary, funnel, stage_rows
+from pretrain_api.wire import DataReport, SourceReport
+from pretrain_report.facts.data import duplicate_summary, funnel, languages, removed_files, stage_rows
+from pretrain_report.facts.documents import identified_languages
 from pretrain_report.facts.events import event_rows, rollback_rows
 from pretrain_report.facts.missing import missing_parts
 from pretrain_report.facts.outcome import key_figures, outcome
+from pretrain_report.facts.topics import topics
+from pretrain_report.page import render
 from pretrain_report.storage import Records, read_records
 
 
@@ -94,13 +97,43 @@ def test_the_funnel_adds_up(finished: Any) -> None:
     assert removed[-1].before - removed[-1].share == pytest.approx(steps[-1].share)
 
 
+def test_new_documents_are_no_part_of_the_funnel(finished: Any) -> None:
+    report = json.loads(finished.layout.data_report.read_text())
+    before = funnel(DataReport.model_validate(report).sources)
+    part = {"name": "web+synonyms", "source": "web", "method": "synonyms", "share": 0.05, "sourceBytes": 10_000}
+    part |= {"documents": 12, "documentsTaken": 20, "unused": 5, "tooLong": 3, "bytes": 420, "trainTokens": 111}
+    finished.layout.data_report.write_text(json.dumps(report | {"augmented": [{**part, "samples": ["<b>bold</b>"]}]}))
+    records = records_of(finished)
+    assert records.data_report is not None
+    assert funnel(records.data_report.sources) == before
+    for path in (finished.layout.metrics, finished.layout.evaluations):
+        path.unlink()
+    figures = {one.label: one for one in key_figures(records_of(finished))}
+    assert figures["Training tokens"].note == "111 in new documents"
+    page = render(records)
+    assert "web+synonyms" in page
+    assert "4.2 %" in page
+    assert '<td class="number">15</td><td class="number">8</td>' in page
+    assert "<b>bold" not in page
+
+
 def test_the_funnel_of_nothing_is_empty() -> None:
     assert funnel([]) == []
 
 
 def test_duplicates_are_summed() -> None:
-    report = DataReport(sources=[], duplicate_clusters={"near": {2: 10, 5: 2}, "exact": {}})
-    assert duplicate_summary(report) == [("near", 12, 18, 5)]
+    report = DataReport(sources=[], duplicate_clusters={"all": {2: 10, 5: 2}, "exact": {}})
+    assert duplicate_summary(report) == [("exact and similar", 12, 18, 5)]
+
+
+def test_rare_languages_are_one_row() -> None:
+    counts = {f"l{number:02}": 100 - number for number in range(25)}
+    sizes = dict.fromkeys(counts, 10)
+    report = DataReport(sources=[SourceReport(name="a", uri="-", languages=counts, language_bytes=sizes)])
+    rows = identified_languages(report)
+    assert len(rows) == 21
+    assert (rows[0].language, rows[0].documents, rows[0].bytes) == ("l00", 100, 10)
+    assert (rows[-1].language, rows[-1].documents, rows[-1].bytes) == ("5 others", 80 + 79 + 78 + 77 + 76, 50)
 
 
 def test_stages_have_state_and_time_where_the_status_is_known(finished: Any) -> None:
@@ -190,3 +223,55 @@ def test_a_torn_last_line_is_no_problem(finished: Any) -> None:
     with finished.layout.metrics.open("a") as file:
         file.write('{"step": 32')
     assert records_of(finished).problems == []
+
+
+def test_the_speed_of_a_worker_comes_from_the_times_of_work_items(finished: Any) -> None:
+    folder = finished.layout.root / "timings"
+    folder.mkdir()
+    timings = [
+        {"name": "clean", "items": 2, "documentsIn": 100, "documentsOut": 90, "bytesIn": 12_000_000, "seconds": 4.0},
+        {"name": "tokenize", "items": 2, "documentsIn": 90, "documentsOut": 90, "bytesIn": 0, "seconds": 0.5},
+    ]
+    (folder / "stages.json").write_text(json.dumps(timings))
+    assert [(row.name, row.speed) for row in stage_rows(records_of(finished))] == [
+        ("clean", "3 MB/s"),
+        ("tokenize", "180 documents/s"),
+    ]
+    (folder / "stages.json").write_text(json.dumps([{"name": "clean"}, timings[1]]))
+    records = records_of(finished)
+    assert [row.speed for row in stage_rows(records)] == ["", "180 documents/s"]
+    assert any("stages.json" in problem for problem in records.problems)
+
+
+def test_languages_are_summed_over_sources() -> None:
+    def source(name: str, language: str | None, tokens: int) -> SourceReport:
+        return SourceReport(
+            name=name, uri="-", language=language, documents_kept=2, bytes_kept=tokens * 4, train_tokens=tokens
+        )
+
+    sources = [source("a", "en", 10), source("b", "de", 100), source("c", "en", 20), source("d", None, 5)]
+    rows = languages(DataReport(sources=sources))
+    assert [(row.language, row.documents, row.tokens) for row in rows] == [
+        ("de", 2, 100),
+        ("en", 4, 30),
+        ("not known", 2, 5),
+    ]
+    assert languages(DataReport(sources=sources[3:])) == []
+
+
+def test_clusters_that_the_cap_made_smaller_are_counted() -> None:
+    clusters = [
+        {"words": ["river"], "documents": 60, "kept": 20},
+        {"words": ["stone"], "documents": 30, "kept": 20},
+        {"words": [], "documents": 10, "kept": 10},
+    ]
+    report = DataReport.model_validate({"sources": [], "topicClusters": clusters, "topicClusterCap": 20})
+    found = topics(report)
+    assert (found.count, found.documents, found.cut, len(found.shown)) == (3, 100, 2, 3)
+    assert topics(DataReport(sources=[])).shown == []
+
+
+def test_where_removed_documents_are_is_said_if_they_are_kept(finished: Any) -> None:
+    assert removed_files(records_of(finished)) == []
+    finished.write_job({**finished.job, "spec": {**finished.job["spec"], "data": {"keepRemoved": True}}})
+    assert "data/clean/*/removed.parquet" in removed_files(records_of(finished))

@@ -21,19 +21,26 @@ from pretrain_trainer.engine.training_engine import TrainingEngine
 from pretrain_trainer.environment import RankEnvironment
 from pretrain_trainer.models.families import build_model, initialize
 
-KINDS = [
-    *((stage, "fp32", "none") for stage in range(4)),
-    *((stage, "bf16", "none") for stage in range(4)),
-    (2, "fp32", "cpu"),
+ADAM_KINDS = [
+    *((stage, "fp32", "none", "adamw") for stage in range(4)),
+    *((stage, "bf16", "none", "adamw") for stage in range(4)),
+    (2, "fp32", "cpu", "adamw"),
 ]
-"""ZeRO stage, precision, offload."""
+KINDS = [
+    *ADAM_KINDS,
+    *((stage, "fp32", "none", name) for stage in (0, 2) for name in ("sgd", "normalized-gradient", "lion")),
+    (1, "bf16", "none", "lion"),
+    (3, "bf16", "none", "sgd"),
+    *((0, precision, "none", name) for precision in ("fp32", "bf16") for name in ("adafactor", "muon")),
+]
+"""ZeRO stage, precision, offload, optimiser."""
 MODEL = Model(hidden_size=16, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1)
 VOCABULARY = 50
 LENGTH = 8
 
 
-def build(kind: tuple[int, str, str], group: ProcessGroup) -> TrainingEngine:
-    stage, precision, offload = kind
+def build(kind: tuple[int, str, str, str], group: ProcessGroup) -> TrainingEngine:
+    stage, precision, offload, optimizer = kind
     training = Training.model_validate(
         {
             "tokens": 1000,
@@ -42,12 +49,15 @@ def build(kind: tuple[int, str, str], group: ProcessGroup) -> TrainingEngine:
             "batch": {"stages": [{"tokens": 6 * LENGTH, "from": 0}]},
             "learningRate": {"peak": 1e-2},
             "precision": precision,
+            "optimizer": {"type": optimizer},
             "parallelism": {"zero": stage, "offload": offload},
         }
     )
     model = build_model(MODEL, VOCABULARY, LENGTH)
     initialize(model, seed=1)
-    return TrainingEngine(model, training, 1, group)
+    engine = TrainingEngine(model, training, 1, group)
+    engine.set_guard(lambda: 1.0)
+    return engine
 
 
 def train(engine: TrainingEngine, steps: int) -> list[float]:
@@ -56,8 +66,8 @@ def train(engine: TrainingEngine, steps: int) -> list[float]:
     for step in range(steps):
         batch = torch.from_numpy(np.random.default_rng(step).integers(0, VOCABULARY, (6, LENGTH + 1)))
         mine = batch.chunk(engine.group.world_size)[engine.group.rank]
-        engine.set_learning_rate(1e-2)
-        loss = engine.backward(mine[:, :-1], mine[:, 1:], last=True)
+        engine.set_learning_rate(1e-3 if engine.training.optimizer.type == "lion" else 1e-2)
+        loss = engine.backward({"input_ids": mine[:, :-1], "labels": mine[:, 1:]}, last=True)
         engine.step()
         losses.append(engine.group.sum([float(loss)])[0] / engine.group.world_size)
     return losses

@@ -223,7 +223,7 @@ class Ranks:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
 
-    def wait(self, timeout_seconds: float = 120) -> list[int]:
+    def wait(self, timeout_seconds: float = 280) -> list[int]:
         """Return the exit codes."""
         deadline = time.monotonic() + timeout_seconds
         return [process.wait(max(0.1, deadline - time.monotonic())) for process in self.processes]

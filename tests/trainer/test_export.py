@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from safetensors.torch import load_file
 from pretrain_api.spec.model import Model
 from pretrain_api.wire import StorageLayout
 from pretrain_trainer.data.dataset import ValidationData, read_blend
+from pretrain_trainer.inference.loading import load_model
+from pretrain_trainer.inference.multiple_choice import judged, read_items, requests, scores
 from pretrain_trainer.models.families import build_model
 
 pytestmark = pytest.mark.slow
@@ -23,8 +26,25 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run on real text; ZeRO 3, so that no rank has the whole model at the end."""
     storage = tmp_path_factory.mktemp("export")
     real_text_blend(storage)
-    run_ranks(storage, job(storage, training__parallelism={"zero": 3}, training__evaluation={"everyTokens": 4096}))
+    write_questions(StorageLayout(storage).evaluation_files / "topics.jsonl")
+    evaluation = {"everyTokens": 4096, "multipleChoice": [{"name": "topics", "uri": "topics.jsonl"}]}
+    run_ranks(storage, job(storage, training__parallelism={"zero": 3}, training__evaluation=evaluation))
     return storage
+
+
+def write_questions(path: Path) -> None:
+    """Write questions about real text: which word comes next?"""
+    path.parent.mkdir(parents=True)
+    noise = random.Random(1)
+    words = " ".join(real_text()[:5]).split()
+    with path.open("w") as file:
+        for _ in range(40):
+            at = noise.randrange(100, len(words) - 1)
+            choices = [words[at], *noise.sample(words, 3)]
+            right = noise.randrange(4)
+            choices[0], choices[right] = choices[right], choices[0]
+            question = " ".join(words[at - noise.randrange(3, 40) : at])
+            file.write(json.dumps({"question": question, "choices": choices, "answer": right}) + "\n")
 
 
 def test_logits_are_those_of_the_trained_model(storage: Path) -> None:
@@ -46,10 +66,12 @@ def test_the_exported_weights_have_the_validation_loss_that_was_reported(storage
 
     exported = AutoModelForCausalLM.from_pretrained(storage / "model", dtype=torch.float32).eval()
     data = ValidationData(read_blend(StorageLayout(storage)), storage, 32, max_sequences=256)
-    ((inputs, targets),) = data.batches("topics", 256, 0, 1)
+    (windows,) = data.windows("topics", 256, 0, 1)
+    assert (windows.lengths == 33).all()
+    tokens = torch.from_numpy(windows.rows)
     with torch.no_grad():
-        logits = exported(torch.from_numpy(inputs)).logits
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten())
+        logits = exported(tokens[:, :-1]).logits
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
     reported = lines(storage / "evaluations.jsonl")
     assert reported[-1]["step"] == 25
     assert len(reported) == 3
@@ -81,3 +103,34 @@ def test_samples_continue_validation_documents(storage: Path) -> None:
         assert sample["prompt"] in text
         assert sample["text"]
     assert len({sample["prompt"] for sample in samples}) == 3
+
+
+def test_questions_answered_in_training_are_those_of_the_exported_model(storage: Path) -> None:
+    """Scored by two ranks under ZeRO 3, and by one process that loads the export."""
+    path = StorageLayout(storage).evaluation_files / "topics.jsonl"
+    model = load_model(storage)
+    items = read_items(path)
+    asked = list(requests(items, model.tokenizer, model.max_length, model.bos))
+    expected = judged(items, asked, scores(asked, model.logits)).as_json()
+    evaluations = lines(storage / "evaluations.jsonl")
+    assert len(evaluations) == 3
+    assert evaluations[-1]["multipleChoice"] == {"topics": expected}
+    assert expected["items"] == 40
+    assert expected["accuracy"] > expected["chance"]
+
+
+def test_what_training_saw_is_in_the_records(storage: Path) -> None:
+    (source,) = lines(storage / "evaluations.jsonl")[-1]["sources"]
+    last = lines(storage / "metrics.jsonl")[-1]
+    assert (source["name"], source["sequences"], source["tokens"]) == ("topics", last["sequences"], last["tokens"])
+    (complete,) = (line for line in lines(storage / "ledger.jsonl") if line["event"] == "complete")
+    assert complete["sources"] == [source]
+
+
+def test_the_newest_checkpoint_is_the_exported_model(storage: Path, tmp_path: Path) -> None:
+    for name in ("checkpoints", "data"):
+        (tmp_path / name).symlink_to(storage / name)
+    tokens = torch.arange(30)[None]
+    saved = load_model(tmp_path, storage / "job.json")
+    assert saved.source.name == "step-000000025"
+    torch.testing.assert_close(saved.logits(tokens), load_model(storage).logits(tokens))

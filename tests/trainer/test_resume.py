@@ -100,12 +100,23 @@ def test_a_flipped_byte_is_named_and_an_older_checkpoint_used(uninterrupted: Pat
     assert str(damaged) in ranks.log()
 
 
-def test_another_configuration_is_refused(uninterrupted: Path, tmp_path: Path) -> None:
+def test_checkpoints_of_another_job_are_refused(tmp_path: Path) -> None:
+    """A storage that a job of the same name left, say; whatever differs, no rank so much as tries to load it."""
     synthetic_blend(tmp_path)
     ranks = start_ranks(tmp_path, job(tmp_path))
     try:
         wait_until((tmp_path / "checkpoints/step-000000005/MANIFEST.json").exists, ranks)
     finally:
         ranks.end()
-    ranks = run_ranks(tmp_path, job(tmp_path, model__hiddenSize=32), expect=ExitCode.INVALID_CONFIGURATION)
-    assert "spec.model" in ranks.result()["message"]
+    newest = max(path.parent for path in tmp_path.glob("checkpoints/step-?????????/MANIFEST.json"))
+    before = (newest / "MANIFEST.json").read_bytes()
+    for hidden_size in (32, 128):
+        config = job(tmp_path, model__hiddenSize=hidden_size)
+        ranks = run_ranks(tmp_path, config, expect=ExitCode.INVALID_CONFIGURATION)
+        message = ranks.result()["message"]
+        assert message.startswith(f"{newest}: this checkpoint was made with another spec.model; undo the change")
+    blend = tmp_path / "data/blend.json"
+    blend.write_text(blend.read_text().replace('"fingerprint": "test"', '"fingerprint": "other"'))
+    ranks = run_ranks(tmp_path, job(tmp_path), expect=ExitCode.INVALID_CONFIGURATION)
+    assert "made with another spec.data" in ranks.result()["message"]
+    assert (newest / "MANIFEST.json").read_bytes() == before

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from pretrain_api.wire import ENV_ROLLBACK, ENV_TRAINING_CONFIGURATION, RollbackRequest
 from pretrain_trainer import rank_protocol
 from pretrain_trainer.errors import InvalidConfiguration
 
@@ -22,6 +25,10 @@ class RankEnvironment:
     config: Path
     storage: Path
     run_directory: Path
+    training_configuration: str | None = None
+    """Which training is wanted; None: a completion marker of any is believed."""
+    rollback: RollbackRequest | None = None
+    """What a person asks for; done once."""
 
     @property
     def num_nodes(self) -> int:
@@ -43,7 +50,28 @@ class RankEnvironment:
             config=Path(_text(variables, rank_protocol.CONFIG_VARIABLE)),
             storage=Path(_text(variables, rank_protocol.STORAGE_VARIABLE)),
             run_directory=Path(_text(variables, rank_protocol.RUN_DIRECTORY_VARIABLE)),
+            rollback=rollback_request(variables),
+            training_configuration=variables.get(ENV_TRAINING_CONFIGURATION) or None,
         )
+
+
+def rollback_request(variables: Mapping[str, str]) -> RollbackRequest | None:
+    """Return the rollback that a person asks for, if anybody does.
+
+    Raises:
+        InvalidConfiguration: The variable doesn't hold a request.
+    """
+    text = variables.get(ENV_ROLLBACK)
+    if not text:
+        return None
+    try:
+        return RollbackRequest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join((ENV_ROLLBACK, *(str(part) for part in first["loc"])))
+        raise InvalidConfiguration(
+            f'{field}: {first["msg"]}; write {{"id": "a", "toStep": 1000, "skipSequences": null}}, or unset it'
+        ) from None
 
 
 def _text(variables: Mapping[str, str], name: str) -> str:

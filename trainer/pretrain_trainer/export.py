@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,21 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pretrain_api.wire import Blend
+from pretrain_api.wire import Blend, SpecialTokens
 from pretrain_trainer.checkpoint.snapshot import WEIGHT, SavedState
+from pretrain_trainer.export_frame import frame_texts
 from pretrain_trainer.export_tokenizer import export_tokenizer
 from pretrain_trainer.files import remove_tree, sync_directory, sync_file
+from pretrain_trainer.inference.loading import NETWORK_KEY
 from pretrain_trainer.models.families import parameter_shape
-from pretrain_trainer.models.llama import LlamaForCausalLM
+from pretrain_trainer.models.network import Network
 
 MAX_FILE_BYTES = 5_000_000_000
 """Size of a weight file, as the Hub has it."""
 
 
 def export_model(
-    model: LlamaForCausalLM,
+    model: Network,
     state: SavedState,
     blend: Blend,
     tokenizer: Path,
@@ -46,10 +49,10 @@ def export_model(
     remove_tree(temporary)
     temporary.mkdir(parents=True)
     _write_weights(model, state, temporary, dtype, beat)
-    special = {f"{name}_token_id": value for name, value in blend.special_tokens.model_dump().items() if name != "unk"}
-    config = model.config.to_hugging_face() | special | {"torch_dtype": str(dtype).removeprefix("torch.")}
-    _write_json(temporary / "config.json", config)
+    _write_json(temporary / "config.json", export_config(model, blend.special_tokens, dtype))
     export_tokenizer(tokenizer, temporary, blend.special_tokens, model.config.max_position_embeddings)
+    if (temporary / "tokenizer.json").exists():
+        frame_texts(temporary / "tokenizer.json", model.kind, blend)
     for path in temporary.iterdir():
         sync_file(path)
     remove_tree(target)
@@ -57,10 +60,20 @@ def export_model(
     sync_directory(target.parent)
 
 
+def export_config(model: Network, special: SpecialTokens, dtype: torch.dtype) -> dict[str, Any]:
+    """Return the content of config.json."""
+    tokens = {f"{name}_token_id": value for name, value in special.model_dump().items() if name != "unk"}
+    if model.kind == "encoder-decoder":
+        tokens["decoder_start_token_id"] = special.eos if special.pad is None else special.pad
+    config = model.hugging_face_config() | tokens | {"torch_dtype": str(dtype).removeprefix("torch.")}
+    return config | {NETWORK_KEY: asdict(model.config)}
+
+
 def _write_weights(
-    model: LlamaForCausalLM, state: SavedState, directory: Path, dtype: torch.dtype, beat: Callable[[], None]
+    model: Network, state: SavedState, directory: Path, dtype: torch.dtype, beat: Callable[[], None]
 ) -> None:
-    shapes = {name: parameter_shape(parameter) for name, parameter in model.named_parameters()}
+    parameters = [(name, parameter) for name, parameter in model.named_parameters() if model.exports(name)]
+    shapes = {name: parameter_shape(parameter) for name, parameter in parameters}
     size = torch.empty((), dtype=dtype).element_size()
     files = _divide({name: shape.numel() * size for name, shape in shapes.items()}, MAX_FILE_BYTES)
     index: dict[str, str] = {}

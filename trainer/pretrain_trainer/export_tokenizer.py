@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pretrain_api.names import CLASSIFICATION_TOKEN, MASK_TOKEN, SEPARATOR_TOKEN
 from pretrain_api.wire import SpecialTokens
 
 if TYPE_CHECKING:
@@ -18,20 +19,26 @@ if TYPE_CHECKING:
 
 SPACE = "\u2581"
 """Stands for a space in SentencePiece's pieces."""
+_ROLES = {"cls": CLASSIFICATION_TOKEN, "sep": SEPARATOR_TOKEN, "mask": MASK_TOKEN}
+_NEVER = -1e6
+"""Score of pieces that no text becomes."""
 _PROBE = "a  B\u00e9\u2460 "  # changed by every normalisation that is not the identity
 logger = logging.getLogger(__name__)
 
 
 def export_tokenizer(source: Path, directory: Path, special: SpecialTokens, max_length: int) -> None:
-    """Write tokenizer.model, tokenizer.json and tokenizer_config.json to `directory`.
+    """Write tokenizer.model where there is one, tokenizer.json and tokenizer_config.json to `directory`.
 
     Args:
-        source: Directory with tokenizer.model; where there is none, nothing is written.
+        source: Directory with tokenizer.model or tokenizer.json; where there is none, nothing is written.
         directory: Where to write.
         special: Ids of the special tokens.
         max_length: Tokens a sequence.
     """
     model = source / "tokenizer.model"
+    if not model.exists() and (source / "tokenizer.json").exists():
+        _export_fast(source, directory, special, max_length)
+        return
     if not model.exists():
         logger.warning("%s: does not exist; the model is exported without a tokenizer, and writes no samples", model)
         return
@@ -53,13 +60,32 @@ def export_tokenizer(source: Path, directory: Path, special: SpecialTokens, max_
         "clean_up_tokenization_spaces": False,
         "model_max_length": max_length,
     }
+    names |= {f"{role}_token": text for role, text in _ROLES.items() if pieces.is_control(pieces.piece_to_id(text))}
     _write_json(directory / "tokenizer_config.json", config | names)
-    if normalizes(pieces) or not scores_are_ranks(pieces):
-        logger.warning(
-            "%s normalises text or is no BPE: tokenizer.json is left out, tokenizer.model is exported", model
-        )
+    if normalizes(pieces):
+        logger.warning("%s normalises text: tokenizer.json is left out, tokenizer.model is exported", model)
         return
     _write_json(directory / "tokenizer.json", fast_tokenizer(pieces, prefix))
+
+
+def _export_fast(source: Path, directory: Path, special: SpecialTokens, max_length: int) -> None:
+    """Copy a tokenizer of Hugging Face's library; what it doesn't say about itself is added."""
+    from tokenizers import Tokenizer
+
+    shutil.copyfile(source / "tokenizer.json", directory / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
+    names = {
+        f"{name}_token": tokenizer.id_to_token(token)
+        for name, token in special.model_dump().items()
+        if token is not None
+    }
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    given = source / "tokenizer_config.json"
+    if given.exists():
+        config |= json.loads(given.read_bytes())
+    _write_json(directory / "tokenizer_config.json", {**names, **config, "model_max_length": max_length})
+    if (source / "special_tokens_map.json").exists():
+        shutil.copyfile(source / "special_tokens_map.json", directory / "special_tokens_map.json")
 
 
 def normalizes(pieces: SentencePieceProcessor) -> bool:
@@ -88,11 +114,11 @@ def fast_tokenizer(pieces: SentencePieceProcessor, prefix: bool) -> dict[str, An
     """Return the content of tokenizer.json.
 
     Args:
-        pieces: A BPE model without normalisation.
+        pieces: A model without normalisation: BPE, or unigram (where several ways to cut a text are equally likely, the
+            libraries may take different ones).
         prefix: Whether a space is put in front of the text.
     """
     size = pieces.get_piece_size()
-    vocabulary = {pieces.id_to_piece(token): token for token in range(size)}
     special = [token for token in range(size) if pieces.is_control(token) or pieces.is_unknown(token)]
     escape = [{"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
     unescape: list[dict[str, Any]] = [
@@ -112,19 +138,37 @@ def fast_tokenizer(pieces: SentencePieceProcessor, prefix: bool) -> dict[str, An
         "pre_tokenizer": None,
         "post_processor": None,
         "decoder": {"type": "Sequence", "decoders": unescape},
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": pieces.id_to_piece(pieces.unk_id()),
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": True,
-            "byte_fallback": any(pieces.is_byte(token) for token in range(size)),
-            "ignore_merges": False,
-            "vocab": vocabulary,
-            "merges": merges(pieces, vocabulary),
-        },
+        "model": _bpe(pieces) if scores_are_ranks(pieces) else _unigram(pieces),
     }
+
+
+def _has_bytes(pieces: SentencePieceProcessor) -> bool:
+    return any(pieces.is_byte(token) for token in range(pieces.get_piece_size()))
+
+
+def _bpe(pieces: SentencePieceProcessor) -> dict[str, Any]:
+    vocabulary = {pieces.id_to_piece(token): token for token in range(pieces.get_piece_size())}
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": pieces.id_to_piece(pieces.unk_id()),
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": True,
+        "byte_fallback": _has_bytes(pieces),
+        "ignore_merges": False,
+        "vocab": vocabulary,
+        "merges": merges(pieces, vocabulary),
+    }
+
+
+def _unigram(pieces: SentencePieceProcessor) -> dict[str, Any]:
+    plain = set(_plain_pieces(pieces))
+    vocabulary = [
+        (pieces.id_to_piece(token), pieces.get_score(token) if token in plain else _NEVER)
+        for token in range(pieces.get_piece_size())
+    ]
+    return {"type": "Unigram", "unk_id": pieces.unk_id(), "byte_fallback": _has_bytes(pieces), "vocab": vocabulary}
 
 
 def merges(pieces: SentencePieceProcessor, vocabulary: dict[str, int]) -> list[tuple[str, str]]:

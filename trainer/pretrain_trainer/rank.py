@@ -14,6 +14,7 @@ from pretrain_api.names import Reason
 from pretrain_api.resolve import load_resolved
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.wire import ExitCode, StorageLayout, TerminationMessage
+from pretrain_trainer.completion import is_complete
 from pretrain_trainer.environment import RankEnvironment
 from pretrain_trainer.errors import InvalidConfiguration, TrainerError
 from pretrain_trainer.records.progress import Heartbeat, write_result
@@ -91,7 +92,7 @@ def _failure(reason: str, message: str) -> TerminationMessage:
 
 def _train(environment: RankEnvironment, stop: StopRequest) -> TerminationMessage:
     heartbeat = Heartbeat(environment)
-    if StorageLayout(environment.storage).completed.exists():
+    if is_complete(StorageLayout(environment.storage), environment.training_configuration):
         message = "training was complete already"
         return TerminationMessage(outcome="Completed", reason=Reason.COMPLETED, message=message)
     job = _read_job(environment)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pretrain_api.spec.training import Stability
-from pretrain_trainer.data.dataset import TrainingData
 from pretrain_trainer.data.sample_index import SkipList
 from pretrain_trainer.engine.training_engine import TrainingEngine, as_tensors
+from pretrain_trainer.objectives.reading import TrainingBatches
 from pretrain_trainer.position import Position
 from pretrain_trainer.stability.detector import Judgement, SpikeDetector
 from pretrain_trainer.stability.ladder import Action, choose_action
@@ -48,18 +48,18 @@ class StepRunner:
     def __init__(
         self,
         engine: TrainingEngine,
-        data: TrainingData,
+        batches: TrainingBatches,
         detector: SpikeDetector,
         stability: Stability,
         read_signals: Callable[[], RankSignals],
         beat: Callable[[], None],
     ) -> None:
-        self._engine, self._data, self._detector, self._stability = engine, data, detector, stability
+        self._engine, self._batches, self._detector, self._stability = engine, batches, detector, stability
         self._read_signals, self._beat = read_signals, beat
         self._losses: list[Tensor] = []
         self._report: StepReport | None = None
         self._step = 0
-        engine.set_guard(self._apply_update)
+        engine.set_guard(self._update_factor)
 
     def run(self, position: Position, batch_sequences: int, learning_rate: float, skips: SkipList) -> StepReport:
         """Do the step that begins at `position`; a collective."""
@@ -67,25 +67,23 @@ class StepRunner:
         self._engine.set_learning_rate(learning_rate)
         self._losses, self._report, self._step = [], None, position.step + 1
         for micro_batch in range(accumulation):
-            inputs, targets = self._micro_batch(position.sequences, micro_batch, skips)
-            self._losses.append(self._engine.backward(inputs, targets, last=micro_batch == accumulation - 1))
+            batch = self._micro_batch(position.sequences, micro_batch, skips)
+            self._losses.append(self._engine.backward(batch, last=micro_batch == accumulation - 1))
             self._engine.step()
             self._beat()
         if self._report is None:  # DeepSpeed found the gradients not finite and never came to the update
             self._report = self._judge()
         return self._report
 
-    def _micro_batch(self, first: int, micro_batch: int, skips: SkipList) -> tuple[Tensor, Tensor]:
+    def _micro_batch(self, first: int, micro_batch: int, skips: SkipList) -> dict[str, Tensor]:
         group, size = self._engine.group, self._engine.training.micro_batch_size
         start = first + (micro_batch * group.world_size + group.rank) * size
-        rows = self._data.read_consumed(start, size, skips)
-        tokens = as_tensors([rows], group.device)[0]
-        return tokens[:, :-1], tokens[:, 1:]
+        return as_tensors(self._batches.read_consumed(start, size, skips), group.device)
 
-    def _apply_update(self) -> bool:
+    def _update_factor(self) -> float:
         if self._report is None:
             self._report = self._judge()
-        return self._report.action is Action.APPLY
+        return 1.0 if self._report.action is Action.APPLY else 0.0
 
     def _judge(self) -> StepReport:
         mean = float(torch.stack(self._losses).double().mean())

@@ -8,7 +8,7 @@ s: sequence length, b: sequences a micro-batch, h: width, a: heads, t: tensor-pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pretrain_api.estimates.flops import Recompute
 from pretrain_api.estimates.layers import Experts, FeedForward, Layers
@@ -27,14 +27,19 @@ class Kernels:
     """Dropout after attention weights, attention and feed-forward: keeps masks and the dropped scores."""
     norm_in_fp32: bool
     """Normalisation keeps an FP32 copy of its input and the normalised value instead of the input alone."""
+    compiled: bool = False
+    """The layers are compiled by torch.compile, which computes again what is cheap: the FP32 copies of norms, and the
+    activation function's value before it meets its gate (measured: benchmarks/results/gpu.md)."""
 
 
 TRAINER_KERNELS = Kernels(fused_attention=True, chunked_loss=True, dropout=False, norm_in_fp32=True)
 """This project's trainer."""
+COMPILED_KERNELS = replace(TRAINER_KERNELS, compiled=True)
+"""The trainer with `training.compile`."""
 UNFUSED_KERNELS = Kernels(fused_attention=False, chunked_loss=False, dropout=True, norm_in_fp32=False)
 """As Korthikanti et al. 2022 assume."""
-CHUNK_BYTES = 2 * 4 * (1 << 22)
-"""Logits at hand at a time in the chunked loss, in FP32, and their copy."""
+CHUNK_ELEMENTS = 1 << 26
+"""Logits at hand at a time in the chunked loss on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +72,14 @@ def layer_bytes(network: Network, layer: Layers, batch: Microbatch, kernels: Ker
         return batch.value_bytes * hidden * batch.tokens / batch.whole_divisor
     whole = _whole_bytes(hidden, layer, batch, kernels)
     divided = layer.attentions * _attention_bytes(layer, batch, kernels, keep_scores=recompute == "none")
-    divided += _feed_forward_bytes(hidden, layer.feed_forward, batch.value_bytes)
+    divided += _feed_forward_bytes(hidden, layer.feed_forward, batch.value_bytes, kernels.compiled)
     return batch.tokens * (whole / batch.whole_divisor + divided / batch.tensor)
 
 
 def _whole_bytes(hidden: int, layer: Layers, batch: Microbatch, kernels: Kernels) -> float:
     """Bytes a token that plain tensor parallelism doesn't divide: inputs of norms and of what follows them, masks."""
     value = batch.value_bytes
-    norm_input = 4 + value if kernels.norm_in_fp32 else value
+    norm_input = 4 + value if kernels.norm_in_fp32 and not kernels.compiled else value
     masks = layer.attentions + 1 if kernels.dropout else 0
     whole = hidden * (layer.norms * (norm_input + value) + masks) + value * layer.attention.latent_size
     if isinstance(layer.feed_forward, Experts):
@@ -94,13 +99,14 @@ def _attention_bytes(layer: Layers, batch: Microbatch, kernels: Kernels, *, keep
     return kept + scores * (batch.value_bytes + (1 + batch.value_bytes if kernels.dropout else 0))
 
 
-def _feed_forward_bytes(hidden: int, feed_forward: FeedForward | Experts, value_bytes: int) -> float:
+def _feed_forward_bytes(hidden: int, feed_forward: FeedForward | Experts, value_bytes: int, compiled: bool) -> float:
     """Bytes a token: input and output of the nonlinearity; with a gate also its other factor and their product."""
     if isinstance(feed_forward, FeedForward):
-        return value_bytes * feed_forward.intermediate_size * (4 if feed_forward.gated else 2)
-    kept = feed_forward.per_token * _feed_forward_bytes(hidden, feed_forward.expert, value_bytes)
+        gated = 3 if compiled else 4
+        return value_bytes * feed_forward.intermediate_size * (gated if feed_forward.gated else 2)
+    kept = feed_forward.per_token * _feed_forward_bytes(hidden, feed_forward.expert, value_bytes, compiled)
     if feed_forward.shared is not None:
-        kept += _feed_forward_bytes(hidden, feed_forward.shared, value_bytes)
+        kept += _feed_forward_bytes(hidden, feed_forward.shared, value_bytes, compiled)
     return kept
 
 
@@ -115,9 +121,15 @@ def ends_bytes(network: Network, batch: Microbatch, kernels: Kernels, micro_batc
 
 def logits_bytes(network: Network, batch: Microbatch, kernels: Kernels) -> float:
     """Return the bytes of the loss: FP32 logits, 4sbv/t (section 4.3); or, chunk by chunk, the gradients that the
-    forward pass leaves: of the hidden states, and of the projection in FP32 and once more in its own type."""
+    forward pass leaves: of the hidden states, and of the projection in FP32 and once more in its own type; beside a
+    chunk's logits in FP32, and their copy."""
     if not kernels.chunked_loss:
         return 4.0 * batch.tokens * network.vocab_size / batch.tensor
     hidden_gradient = batch.value_bytes * batch.tokens * network.hidden_size / batch.whole_divisor
     copies = 4 if batch.value_bytes == 4 else 4 + batch.value_bytes
-    return hidden_gradient + copies * network.embedding_size / batch.tensor + CHUNK_BYTES
+    return hidden_gradient + copies * network.embedding_size / batch.tensor + chunk_bytes(network, batch)
+
+
+def chunk_bytes(network: Network, batch: Microbatch) -> float:
+    """Return the bytes of a chunk's logits in FP32, and of their copy."""
+    return 2 * 4.0 * min(CHUNK_ELEMENTS, batch.tokens * network.vocab_size)

@@ -138,6 +138,15 @@ def estimate(plan: Plan) -> Estimate:
     )
 
 
+def judged(plan: Plan) -> LayoutEstimate:
+    """Return what the layout that the plan names needs, without looking for others.
+
+    Raises:
+        ValueError: The layout doesn't add up.
+    """
+    return judge(_workload(plan, Numbers(plan.precision, plan.gradient_bytes, plan.as_trainer)), _layout(plan))
+
+
 def _choice(plan: Plan, workload: Workload, layouts: list[LayoutEstimate]) -> LayoutEstimate | None:
     """Return the fastest layout that fits; one that this version can train comes first."""
     if plan.recompute is not None:

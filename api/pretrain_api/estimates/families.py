@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
 from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention, Layers
 from pretrain_api.estimates.network import Network
 from pretrain_api.presets import Architecture
@@ -39,12 +43,16 @@ def llama(  # noqa: PLR0913 (all of them are sizes)
     )
 
 
-def from_architecture(architecture: Architecture, vocab_size: int | None = None) -> Network:
+def from_architecture(
+    architecture: Architecture, vocab_size: int | None = None, positions: int = 0, *, pretraining_heads: bool = True
+) -> Network:
     """Return the network of a job's model.
 
     Args:
         architecture: What `spec.model` resolves to.
         vocab_size: Rows of the embedding where the architecture leaves them to the tokenizer.
+        positions: Learned positions where the architecture leaves them to the sequence length.
+        pretraining_heads: Of bert: with the head that judges pairs of sentences.
 
     Raises:
         ValueError: Neither says the size of the vocabulary.
@@ -52,26 +60,114 @@ def from_architecture(architecture: Architecture, vocab_size: int | None = None)
     rows = architecture.vocab_size or vocab_size
     if rows is None:
         raise ValueError("the size of the vocabulary is not known")
-    return llama(
-        architecture.hidden_size,
-        architecture.intermediate_size,
-        architecture.num_hidden_layers,
-        architecture.num_attention_heads,
-        architecture.num_key_value_heads,
-        vocab_size=rows,
-        head_dim=architecture.head_dim,
-        tied=architecture.tie_word_embeddings,
+    return _FROM_ARCHITECTURE[architecture.family](
+        architecture, rows, architecture.max_position_embeddings or positions, pretraining_heads
     )
 
 
-def gpt2(hidden_size: int, layers: int, heads: int, *, positions: int = 1024, vocab_size: int = 50_257) -> Network:
+def _llama_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
+    return llama(
+        shape.hidden_size,
+        shape.intermediate_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        shape.num_key_value_heads,
+        vocab_size=rows,
+        head_dim=shape.head_dim,
+        tied=shape.tie_word_embeddings,
+        query_key_value_bias=shape.query_key_value_bias,
+    )
+
+
+def _gpt2_from(shape: Architecture, rows: int, positions: int, _heads: bool) -> Network:
+    network = gpt2(
+        shape.hidden_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        positions=positions,
+        vocab_size=rows,
+        intermediate_size=shape.intermediate_size,
+    )
+    return replace(network, tied=shape.tie_word_embeddings)
+
+
+def _bert_from(shape: Architecture, rows: int, positions: int, heads: bool) -> Network:
+    return bert(
+        shape.hidden_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        pretraining_heads="both" if heads else "masked-lm",
+        vocab_size=rows,
+        positions=positions,
+        intermediate_size=shape.intermediate_size,
+    )
+
+
+def _t5_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
+    return t5(
+        shape.hidden_size,
+        shape.intermediate_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        head_dim=shape.head_dim,
+        version="1.1" if shape.feed_forward == "gated-gelu" else "1.0",
+        vocab_size=rows,
+        decoder_layers=shape.num_decoder_layers,
+        tied=shape.tie_word_embeddings,
+    )
+
+
+def _mixtral_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
+    return mixtral(
+        shape.hidden_size,
+        shape.intermediate_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        shape.num_key_value_heads,
+        vocab_size=rows,
+        head_dim=shape.head_dim,
+        experts=(shape.num_local_experts, shape.num_experts_per_tok),
+        tied=shape.tie_word_embeddings,
+    )
+
+
+def _bloom_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
+    network = bloom(
+        shape.hidden_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        vocab_size=rows,
+        intermediate_size=shape.intermediate_size,
+    )
+    return replace(network, tied=shape.tie_word_embeddings)
+
+
+_FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]] = {
+    "llama": _llama_from,
+    "gpt2": _gpt2_from,
+    "bert": _bert_from,
+    "t5": _t5_from,
+    "mixtral": _mixtral_from,
+    "bloom": _bloom_from,
+}
+
+
+def gpt2(
+    hidden_size: int,
+    layers: int,
+    heads: int,
+    *,
+    positions: int = 1024,
+    vocab_size: int = 50_257,
+    intermediate_size: int | None = None,
+) -> Network:
     """LayerNorm, GELU, learned positions, biases, tied embeddings (Radford et al. 2019); GPT-3 and, with two unused
     positions, OPT have the same parts."""
     return Network(
         family="gpt2",
         vocab_size=vocab_size,
         hidden_size=hidden_size,
-        layers=(Layers(layers, _biased(hidden_size, heads), FeedForward(4 * hidden_size, gated=False, bias=True)),),
+        layers=(Layers(layers, _biased(hidden_size, heads), _plain(hidden_size, intermediate_size)),),
         norm_bias=True,
         tied=True,
         position_rows=positions,
@@ -84,13 +180,15 @@ def opt(hidden_size: int, layers: int, heads: int) -> Network:
     return gpt2(hidden_size, layers, heads, positions=2048 + 2, vocab_size=50_272)
 
 
-def bloom(hidden_size: int, layers: int, heads: int, *, vocab_size: int = 250_880) -> Network:
+def bloom(
+    hidden_size: int, layers: int, heads: int, *, vocab_size: int = 250_880, intermediate_size: int | None = None
+) -> Network:
     """GPT-like with ALiBi instead of positions and a LayerNorm after the embedding (Scao et al. 2022)."""
     return Network(
         family="bloom",
         vocab_size=vocab_size,
         hidden_size=hidden_size,
-        layers=(Layers(layers, _biased(hidden_size, heads), FeedForward(4 * hidden_size, gated=False, bias=True)),),
+        layers=(Layers(layers, _biased(hidden_size, heads), _plain(hidden_size, intermediate_size)),),
         norm_bias=True,
         tied=True,
         outer_norms=2,
@@ -98,21 +196,34 @@ def bloom(hidden_size: int, layers: int, heads: int, *, vocab_size: int = 250_88
     )
 
 
-def bert(hidden_size: int, layers: int, heads: int, *, pretraining_heads: bool = True) -> Network:
+def bert(
+    hidden_size: int,
+    layers: int,
+    heads: int,
+    *,
+    pretraining_heads: Literal["both", "masked-lm", "none"] = "both",
+    vocab_size: int = 30_522,
+    positions: int = 512,
+    intermediate_size: int | None = None,
+) -> Network:
     """An encoder with learned positions, two segments and a pooler (Devlin et al. 2019).
 
     Args:
         hidden_size: Width.
         layers: Number of layers.
         heads: Attention heads.
-        pretraining_heads: Count what is trained and then thrown away: the masked-LM head (a matrix, its bias, a
-            LayerNorm, a bias for each token; the projection is tied) and the next-sentence head.
+        pretraining_heads: What is trained and then thrown away: the masked-LM head (a matrix, its bias, a LayerNorm, a
+            bias for each token; the projection is tied) and the next-sentence head on the pooler. Without the latter
+            the pooler isn't trained, either; "none" is the encoder and its pooler.
+        vocab_size: Rows of the embedding.
+        positions: Learned positions.
+        intermediate_size: Width of the feed-forward layers; None: 4H.
     """
-    vocab_size = 30_522
     pooler = hidden_size * hidden_size + hidden_size
     masked_lm = hidden_size * hidden_size + hidden_size + 2 * hidden_size + vocab_size
     next_sentence = 2 * hidden_size + 2
-    feed_forward = FeedForward(4 * hidden_size, gated=False, bias=True)
+    head_values = {"both": pooler + masked_lm + next_sentence, "masked-lm": masked_lm, "none": pooler}
+    feed_forward = _plain(hidden_size, intermediate_size)
     return Network(
         family="bert",
         vocab_size=vocab_size,
@@ -120,15 +231,24 @@ def bert(hidden_size: int, layers: int, heads: int, *, pretraining_heads: bool =
         layers=(Layers(layers, _biased(hidden_size, heads), feed_forward, stack="encoder"),),
         norm_bias=True,
         tied=True,
-        position_rows=512,
+        position_rows=positions,
         token_type_rows=2,
-        head_values=pooler + (masked_lm + next_sentence if pretraining_heads else 0),
+        head_values=head_values[pretraining_heads],
         formula="(V+T+2)H + 2H + L(12H² + 13H) + pooler (H²+H) + heads (H²+3H+V + 2H+2)",
     )
 
 
-def t5(
-    hidden_size: int, intermediate_size: int, layers: int, heads: int, *, head_dim: int = 64, version: str = "1.0"
+def t5(  # noqa: PLR0913 (all of them are sizes)
+    hidden_size: int,
+    intermediate_size: int,
+    layers: int,
+    heads: int,
+    *,
+    head_dim: int = 64,
+    version: str = "1.0",
+    vocab_size: int = 32_128,
+    decoder_layers: int | None = None,
+    tied: bool | None = None,
 ) -> Network:
     """Encoder and decoder of `layers` layers each, no biases, learned distances shared by all layers of a stack (Raffel
     et al. 2020). Version 1.0: ReLU, tied embeddings; version 1.1: gated GELU, an output projection of its own."""
@@ -138,13 +258,13 @@ def t5(
     matrices = 3 if gated else 2
     return Network(
         family="t5",
-        vocab_size=32_128,
+        vocab_size=vocab_size,
         hidden_size=hidden_size,
         layers=(
             Layers(layers, attention, feed_forward, stack="encoder"),
-            Layers(layers, attention, feed_forward, norms=3, cross_attention=True),
+            Layers(decoder_layers or layers, attention, feed_forward, norms=3, cross_attention=True),
         ),
-        tied=not gated,
+        tied=not gated if tied is None else tied,
         outer_norms=2,
         relative_position_values=2 * T5_DISTANCE_BUCKETS * heads,
         decoder_share=T5_DECODER_SHARE,
@@ -152,7 +272,7 @@ def t5(
     )
 
 
-def mixtral(
+def mixtral(  # noqa: PLR0913 (all of them are sizes)
     hidden_size: int,
     intermediate_size: int,
     layers: int,
@@ -160,16 +280,19 @@ def mixtral(
     key_value_heads: int,
     *,
     vocab_size: int = 32_000,
+    head_dim: int | None = None,
+    experts: tuple[int, int] = (8, 2),
+    tied: bool = False,
 ) -> Network:
     """LLaMA with eight feed-forward networks a layer, two of which see a token (Jiang et al. 2024)."""
-    experts = Experts(8, 2, FeedForward(intermediate_size))
-    attention = Attention(heads, key_value_heads, hidden_size // heads)
+    attention = Attention(heads, key_value_heads, head_dim or hidden_size // heads)
     return Network(
         family="mixtral",
         vocab_size=vocab_size,
         hidden_size=hidden_size,
-        layers=(Layers(layers, attention, experts),),
-        formula="2VH + H + L(2H(A+K)D + E·3HI + EH + 2H)",
+        layers=(Layers(layers, attention, Experts(*experts, FeedForward(intermediate_size))),),
+        tied=tied,
+        formula=f"{'' if tied else '2'}VH + H + L(2H(A+K)D + E·3HI + EH + 2H)",
     )
 
 
@@ -238,3 +361,7 @@ def deepseek_moe(
 
 def _biased(hidden_size: int, heads: int) -> Attention:
     return Attention(heads, heads, hidden_size // heads, input_bias=True, output_bias=True)
+
+
+def _plain(hidden_size: int, intermediate_size: int | None) -> FeedForward:
+    return FeedForward(intermediate_size or 4 * hidden_size, gated=False, bias=True)

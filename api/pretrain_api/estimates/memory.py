@@ -11,6 +11,7 @@ from pretrain_api.estimates.activations import (
     TRAINER_KERNELS,
     Kernels,
     Microbatch,
+    chunk_bytes,
     ends_bytes,
     layer_bytes,
     logits_bytes,
@@ -195,6 +196,9 @@ def memory_bytes(
     per_stage = math.ceil(len(kept) / layout.pipeline)
     fullest = max(sum(kept[first : first + per_stage]) for first in range(0, len(kept), per_stage))
     recomputed = max(layer_bytes(network, group, batch, kernels, "none") for group in network.layers)
+    if kernels.chunked_loss:
+        # Layers are computed again when the loss's chunk is gone: the greater of the two counts.
+        recomputed = max(0.0, recomputed - chunk_bytes(network, batch))
     return MemoryBytes(
         weights=numbers.value_bytes * _sharded(local, layout, from_stage=3),
         gradients=numbers.gradients(layout.zero) * _sharded(local, layout, from_stage=2),

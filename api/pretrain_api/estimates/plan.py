@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pretrain_api.estimates.activations import TRAINER_KERNELS, Kernels
+from pretrain_api.estimates.activations import COMPILED_KERNELS, TRAINER_KERNELS, Kernels
 from pretrain_api.estimates.devices import DEFAULT_DEVICE, DEVICES, Device
 from pretrain_api.estimates.families import from_architecture
 from pretrain_api.estimates.flops import Recompute
@@ -114,6 +114,7 @@ def plan_of_job(job: PretrainJob) -> Plan:
         micro_batch_size=training.micro_batch_size,
         recompute=training.activation_checkpointing,
         precision=training.precision,
+        kernels=COMPILED_KERNELS if training.compile else TRAINER_KERNELS,
         as_trainer=True,
         checkpoints_kept=spec.checkpoint.keep_last + 1,
     )
@@ -127,4 +128,6 @@ def _network_of_job(job: PretrainJob) -> Network:
     rows = shape.vocab_size or (trained.vocab_size if trained else None)
     if rows is None:
         raise ValueError("spec.model.vocabSize: the tokenizer's vocabulary isn't known beforehand; set vocabSize")
-    return from_architecture(shape, rows)
+    positions = job.spec.training.sequence_length if job.spec.training else 0
+    pairs = any(part.sentence_pairs for part in job.spec.objective.parts)
+    return from_architecture(shape, rows, positions, pretraining_heads=pairs)

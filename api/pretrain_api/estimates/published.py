@@ -11,18 +11,13 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from pretrain_api.estimates.families import (
-    bert,
-    bloom,
     deepseek_moe,
     falcon,
     from_architecture,
     glm_130b,
-    gpt2,
     gpt_neox,
     llama,
-    mixtral,
     opt,
-    t5,
 )
 from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention
 from pretrain_api.estimates.network import Network
@@ -49,54 +44,52 @@ class PublishedModel:
         return self.name in PRESETS
 
 
+def _preset(
+    name: str, context: int, source: str, tokens: int | None = None, settings: str | None = None
+) -> PublishedModel:
+    return PublishedModel(name, from_architecture(PRESETS[name]), context, source, tokens, settings)
+
+
 def _llama_models() -> Iterator[PublishedModel]:
     first, second = "Touvron et al. 2023, LLaMA, table 2", "Touvron et al. 2023, Llama 2, table 1"
-    for name in PRESETS:
-        context, source, tokens, settings = 2048, first, 1_000_000_000_000, "LLaMA 7B, 13B"
-        if name in ("llama-33b", "llama-65b"):
-            tokens, settings = 1_400_000_000_000, "LLaMA 33B, 65B"
-        elif name.startswith("llama2"):
-            context, source, tokens = 4096, second, 2_000_000_000_000
-            settings = "LLaMA-2" if name == "llama2-70b" else "LLaMA-2 7B, 13B"
-        yield PublishedModel(name, from_architecture(PRESETS[name]), context, source, tokens, settings)
+    third, trillion = "Dubey et al. 2024, Llama 3, table 3", 10**12
+    for name, context, source, tokens, settings in (
+        ("llama-7b", 2048, first, trillion, "LLaMA 7B, 13B"),
+        ("llama-13b", 2048, first, trillion, "LLaMA 7B, 13B"),
+        ("llama-33b", 2048, first, 1_400 * 10**9, "LLaMA 33B, 65B"),
+        ("llama-65b", 2048, first, 1_400 * 10**9, "LLaMA 33B, 65B"),
+        ("llama2-7b", 4096, second, 2 * trillion, "LLaMA-2 7B, 13B"),
+        ("llama2-13b", 4096, second, 2 * trillion, "LLaMA-2 7B, 13B"),
+        ("llama2-70b", 4096, second, 2 * trillion, "LLaMA-2"),
+        ("llama3-8b", 8192, third, 15 * trillion, None),
+        ("llama3-70b", 8192, third, 15 * trillion, None),
+    ):
+        yield _preset(name, context, source, tokens, settings)
 
 
 def _gpt_models() -> Iterator[PublishedModel]:
     source = "Radford et al. 2019, GPT-2, table 2, and its released weights"
-    for name, hidden, layers, heads in (
-        ("124m", 768, 12, 12),
-        ("350m", 1024, 24, 16),
-        ("774m", 1280, 36, 20),
-        ("1.5b", 1600, 48, 25),
-    ):
-        yield PublishedModel(f"gpt2-{name}", gpt2(hidden, layers, heads), 1024, source)
-    gpt3 = gpt2(12_288, 96, 96, positions=2048)
-    yield PublishedModel("gpt3-175b", gpt3, 2048, "Brown et al. 2020, GPT-3, tables 2.1 and D.1", 300 * 10**9, "GPT-3")
+    for name in ("gpt2-124m", "gpt2-350m", "gpt2-774m", "gpt2-1.5b"):
+        yield _preset(name, 1024, source)
+    yield _preset("gpt3-175b", 2048, "Brown et al. 2020, GPT-3, tables 2.1 and D.1", 300 * 10**9, "GPT-3")
 
 
 def _bert_and_t5_models() -> Iterator[PublishedModel]:
     source = "Devlin et al. 2019, BERT, section 3 and appendix A.2"
-    for name, sizes in (("base", (768, 12, 12)), ("large", (1024, 24, 16))):
-        yield PublishedModel(f"bert-{name}", bert(*sizes), 512, source, 128 * 10**9, "BERT")
-    for name, first, second in (
-        ("small", (512, 2048, 6, 8), (512, 1024, 8, 6)),
-        ("base", (768, 3072, 12, 12), (768, 2048, 12, 12)),
-        ("large", (1024, 4096, 24, 16), (1024, 2816, 24, 16)),
-        ("3b", (1024, 16_384, 24, 32), (2048, 5120, 24, 32)),
-        ("11b", (1024, 65_536, 24, 128), (4096, 10_240, 24, 64)),
-    ):
-        head_dim = 128 if name in ("3b", "11b") else 64
+    for name in ("bert-base", "bert-large"):
+        yield _preset(name, 512, source, 128 * 10**9, "BERT")
+    for name in ("small", "base", "large", "3b", "11b"):
         source = "Raffel et al. 2020, T5, section 3.7, and its released weights"
-        yield PublishedModel(f"t5-{name}", t5(*first, head_dim=head_dim), 512, source, 10**12, "T5")
+        yield _preset(f"t5-{name}", 512, source, 10**12, "T5")
         newer = {"3b": "xl", "11b": "xxl"}.get(name, name)
-        yield PublishedModel(
-            f"t5-v1.1-{newer}", t5(*second, version="1.1"), 512, "T5 1.1: the released configurations", None, "T5"
-        )
+        yield _preset(f"t5-v1.1-{newer}", 512, "T5 1.1: the released configurations", None, "T5")
 
 
 def _gpt_like_models() -> Iterator[PublishedModel]:
     source = "Scao et al. 2022, BLOOM, table 3"
-    yield PublishedModel("bloom-176b", bloom(14_336, 70, 112), 2048, source, 366 * 10**9, "BLOOM")
+    for name in ("560m", "1b1", "1b7", "3b", "7b1"):
+        yield _preset(f"bloom-{name}", 2048, source, 341 * 10**9)
+    yield _preset("bloom-176b", 2048, source, 366 * 10**9, "BLOOM")
     source = "Zhang et al. 2022, OPT, table 1"
     for name, hidden, layers, heads in (
         ("125m", 768, 12, 12),
@@ -137,48 +130,34 @@ def _pythia_models() -> Iterator[PublishedModel]:
 
 
 def _qwen_models() -> Iterator[PublishedModel]:
-    source = "Qwen1.5: the released configurations"
-    for name, vocab_size, sizes, tied in (
-        ("0.5b", 151_936, (1024, 2816, 24, 16), True),
-        ("1.8b", 151_936, (2048, 5504, 24, 16), False),
-        ("4b", 151_936, (2560, 6912, 40, 20), False),
-        ("7b", 151_936, (4096, 11_008, 32, 32), False),
-        ("14b", 152_064, (5120, 13_696, 40, 40), False),
-        ("32b", 152_064, (5120, 27_392, 64, 40, 8), False),
-        ("72b", 152_064, (8192, 24_576, 80, 64), False),
-    ):
-        network = llama(*sizes, vocab_size=vocab_size, tied=tied, query_key_value_bias=True)
-        yield PublishedModel(f"qwen1.5-{name}", network, 32_768, source, None, "Qwen-1.5")
+    for size in ("0.5b", "1.8b", "4b", "7b", "14b", "32b", "72b"):
+        yield _preset(f"qwen1.5-{size}", 32_768, "Qwen1.5: the released configurations", None, "Qwen-1.5")
 
 
 def _llama_like_models() -> Iterator[PublishedModel]:
     trillion = 10**12
-    baichuan = "Yang et al. 2023, Baichuan 2, and its released configurations"
+    source = "Yang et al. 2023, Baichuan 2, and its released configurations"
+    for name, sizes in (("baichuan2-7b", (4096, 11_008, 32, 32)), ("baichuan2-13b", (5120, 13_696, 40, 40))):
+        yield PublishedModel(name, llama(*sizes, vocab_size=125_696), 4096, source, 2_600 * 10**9, "Baichuan-2")
     internlm = "Cai et al. 2024, InternLM2, and its released configurations"
     deepseek = "Bi et al. 2024, DeepSeek LLM, table 2"
     yi = "Young et al. 2024, Yi, and its released configurations"
-    llama3 = "Dubey et al. 2024, Llama 3, table 3"
-    for name, vocab_size, sizes, context, tokens, settings, source in (
-        ("llama3-8b", 128_256, (4096, 14_336, 32, 32, 8), 8192, 15 * trillion, None, llama3),
-        ("llama3-70b", 128_256, (8192, 28_672, 80, 64, 8), 8192, 15 * trillion, None, llama3),
-        ("baichuan2-7b", 125_696, (4096, 11_008, 32, 32), 4096, 2_600 * 10**9, "Baichuan-2", baichuan),
-        ("baichuan2-13b", 125_696, (5120, 13_696, 40, 40), 4096, 2_600 * 10**9, "Baichuan-2", baichuan),
-        ("internlm2-1.8b", 92_544, (2048, 8192, 24, 16, 8), 32_768, None, "InternLM-2", internlm),
-        ("internlm2-7b", 92_544, (4096, 14_336, 32, 32, 8), 32_768, None, "InternLM-2", internlm),
-        ("internlm2-20b", 92_544, (6144, 16_384, 48, 48, 8), 32_768, None, "InternLM-2", internlm),
-        ("deepseek-7b", 102_400, (4096, 11_008, 30, 32), 4096, 2 * trillion, None, deepseek),
-        ("deepseek-67b", 102_400, (8192, 22_016, 95, 64, 8), 4096, 2 * trillion, "DeepSeek", deepseek),
-        ("yi-6b", 64_000, (4096, 11_008, 32, 32, 4), 4096, 3_100 * 10**9, "Yi", yi),
-        ("yi-34b", 64_000, (7168, 20_480, 60, 56, 8), 4096, 3_100 * 10**9, "Yi", yi),
+    for name, context, source, tokens, settings in (
+        ("internlm2-1.8b", 32_768, internlm, None, "InternLM-2"),
+        ("internlm2-7b", 32_768, internlm, None, "InternLM-2"),
+        ("internlm2-20b", 32_768, internlm, None, "InternLM-2"),
+        ("deepseek-7b", 4096, deepseek, 2 * trillion, None),
+        ("deepseek-67b", 4096, deepseek, 2 * trillion, "DeepSeek"),
+        ("yi-6b", 4096, yi, 3_100 * 10**9, "Yi"),
+        ("yi-34b", 4096, yi, 3_100 * 10**9, "Yi"),
     ):
-        yield PublishedModel(name, llama(*sizes, vocab_size=vocab_size), context, source, tokens, settings)
+        yield _preset(name, context, source, tokens, settings)
 
 
 def _mixture_models() -> Iterator[PublishedModel]:
     source = "Jiang et al. 2024, Mixtral of Experts, table 1"
-    yield PublishedModel("mixtral-8x7b", mixtral(4096, 14_336, 32, 32, 8), 32_768, source)
-    source = "Mixtral 8x22B: the released configuration"
-    yield PublishedModel("mixtral-8x22b", mixtral(6144, 16_384, 56, 48, 8), 65_536, source)
+    yield _preset("mixtral-8x7b", 32_768, source)
+    yield _preset("mixtral-8x22b", 65_536, "Mixtral 8x22B: the released configuration")
     small = deepseek_moe(
         2048,
         28,

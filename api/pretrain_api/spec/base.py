@@ -35,10 +35,12 @@ Boolean = Annotated[bool, Field(strict=True)]
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 CLAIM_SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
 STORAGE_URI_PATTERN = r"^((pvc|s3|gs|file)://.+)?$"
+LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 PATTERN_MEANINGS: dict[str, str] = {
     NAME_PATTERN: "lower-case letters, digits and hyphens, a letter or digit first and last",
     CLAIM_SIZE_PATTERN: "a size in bytes, such as 500Gi or 2Ti",
     STORAGE_URI_PATTERN: "pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix or file:///path",
+    LABEL_KEY_PATTERN: "the key of a label of nodes, such as topology.kubernetes.io/zone",
 }
 """In words, for messages; every pattern of the specification is a key."""
 
@@ -50,6 +52,9 @@ Text = Annotated[str, Field(min_length=1, max_length=2048)]
 
 KubernetesName = Annotated[str, Field(min_length=1, max_length=253)]
 """The name of an object of the cluster."""
+
+LabelKey = Annotated[str, Field(pattern=LABEL_KEY_PATTERN, max_length=317)]
+"""The key of a label, with its prefix."""
 
 KubernetesObject = Annotated[
     dict[str, Any],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pretrain_api.quantities import TokenCount
+from pretrain_api.spec.augment import Augmentation
 from pretrain_api.spec.base import (
     Boolean,
     Fraction,
@@ -18,6 +20,16 @@ from pretrain_api.spec.base import (
     PositiveNumber,
     SpecModel,
     Text,
+)
+from pretrain_api.spec.decontaminate import Decontaminate
+from pretrain_api.spec.dedup import Dedup
+from pretrain_api.spec.filters import (
+    ClusterFilter,
+    LanguageFilter,
+    MetricThresholds,
+    PerplexityFilter,
+    QualityFilter,
+    ToxicityFilter,
 )
 
 SourceFormat = Literal["auto", "jsonl", "parquet", "text", "html", "warc"]
@@ -44,7 +56,8 @@ class Source(SpecModel):
     """Passes over the source: sizes its share where no weights are given. Where the weights make it repeat more often,
     the report says so."""
     text_field: Text = "text"
-    """Field of a JSON or Parquet record that holds the document."""
+    """Field of a JSON record or column of a Parquet file that holds the document; dots lead into objects
+    (doc.body.text)."""
     language: Text | None = None
     """Language of the source (ISO 639-1), for the report."""
     license: Text | None = None
@@ -52,25 +65,26 @@ class Source(SpecModel):
 
 
 class TokenizedSource(SpecModel):
-    """A corpus that is tokenized already: a Megatron .bin/.idx pair."""
+    """A corpus that is tokenized already: Megatron .bin/.idx pairs, which are read where they are."""
 
     name: Name = Field(examples=["web"])
     """Name of the source, unique within the job."""
     uri: Text = Field(examples=["/data/web.bin"])
-    """Path of the .bin file (or of the pair without suffix)."""
+    """The .bin file (or the pair without suffix), a directory of pairs or a glob: a path, file:// or pvc://claim/path."""
+    validation_uri: Text | None = None
+    """Pairs that are held back for validation."""
     weight: Weight | None = None
     """Share of the training sequences, relative to the other sources' weights."""
     epochs: PositiveNumber | None = None
     """Passes over the source."""
 
 
-class LanguageFilter(SpecModel):
-    """Keep documents of the given languages only."""
+class Extract(SpecModel):
+    """From web pages (HTML files, WARC) to text."""
 
-    allow: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] = Field(examples=[["en"]])
-    """Languages to keep (ISO 639-1)."""
-    min_score: Fraction = 0.65
-    """Least probability of the identified language (FineWeb, section 3.2: 0.65)."""
+    extractor: Literal["selectolax", "resiliparse", "trafilatura"] = "selectolax"
+    """What tells content from the page's furniture: the page's own structure (selectolax), Resiliparse's heuristics, or
+    Trafilatura, which is the strictest and some 20 times slower."""
 
 
 class Normalize(SpecModel):
@@ -87,6 +101,19 @@ class PiiRedaction(SpecModel):
 
     redact: Annotated[tuple[PiiKind, ...], Field(max_length=20)] = ()
     """Kinds to replace."""
+
+
+def _addresses(path: str, part: SpecModel) -> Iterator[tuple[str, str]]:
+    for name in ("uri", "model", "words", "on", "positive", "negative"):
+        value = getattr(part, name, None)
+        if isinstance(value, str):
+            yield f"{path}.{name}", value
+        elif value is not None:
+            yield from ((f"{path}.{name}[{index}]", uri) for index, uri in enumerate(value))
+    for name in ("train", "classifier"):
+        inner = getattr(part, name, None)
+        if inner is not None:
+            yield from _addresses(f"{path}.{name}", inner)
 
 
 class Clean(SpecModel):
@@ -112,48 +139,33 @@ class Clean(SpecModel):
     """Greatest number of symbols (# and …) a word (Gopher: 0.1)."""
     max_duplicate_ngram_fraction: Fraction | None = None
     """Greatest share of words that are in repeated n-grams."""
+    metrics: MetricThresholds = MetricThresholds()
+    """Bounds of any other metric."""
     language: LanguageFilter | None = None
     """Keep some languages only."""
-    toxicity: KubernetesObject | None = None
-    """Toxicity filter."""
+    quality: QualityFilter | None = None
+    """Keep what a classifier takes for good."""
+    perplexity: PerplexityFilter | None = None
+    """Keep what an n-gram model finds probable."""
+    toxicity: ToxicityFilter | None = None
+    """Drop or tag toxic documents."""
+    clusters: ClusterFilter | None = None
+    """Limit the documents of a topic."""
     pii: PiiRedaction = PiiRedaction()
     """Redaction of personal data."""
 
+    @property
+    def needs_models(self) -> bool:
+        """Whether something has to be trained, fetched or listed before documents can be filtered."""
+        given = self.language is not None and self.language.uri is not None
+        return given or any(part is not None for part in (self.quality, self.perplexity, self.toxicity, self.clusters))
 
-class NearDeduplication(SpecModel):
-    """Near-duplicates by MinHash and locality-sensitive hashing (Broder 1997; Lee et al. 2022)."""
-
-    method: Literal["minhash", "simhash"] = "minhash"
-    """Kind of sketch."""
-    unit: Literal["word", "character"] = "word"
-    """What an n-gram is made of."""
-    ngram: Annotated[PositiveInteger, Field(le=100)] = 5
-    """Length of an n-gram in words or characters."""
-    permutations: Annotated[PositiveInteger, Field(ge=2, le=1024)] = 128
-    """Number of permutations: length of a signature."""
-    threshold: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.8
-    """Jaccard similarity from which two documents count as duplicates; bands and rows follow from it as datasketch
-    chooses them."""
-
-
-class Dedup(SpecModel):
-    """Removal of duplicates within and across sources. `near: null` leaves near-duplicates in."""
-
-    exact: Literal["document", "none"] = "document"
-    """Exact duplicates: equal normalised text."""
-    near: NearDeduplication | None = NearDeduplication()
-    """Near-duplicates; null: none are looked for."""
-    keep: Literal["longest", "source-priority"] = "longest"
-    """Which document of a cluster survives: the longest, or the one whose source is listed first."""
-
-
-class Decontaminate(SpecModel):
-    """Removal of documents that overlap with evaluation sets."""
-
-    against: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] = Field(examples=[["s3://eval/*.jsonl"]])
-    """Evaluation sets."""
-    ngram: PositiveInteger = 13
-    """Length of the overlap in tokens (GPT-3, appendix C: 13)."""
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """Yield the path below `clean` and the address of every model, word list and training text."""
+        for name in ("language", "quality", "perplexity", "toxicity", "clusters"):
+            part = getattr(self, name)
+            if part is not None:
+                yield from _addresses(name, part)
 
 
 class TrainTokenizer(SpecModel):
@@ -164,11 +176,17 @@ class TrainTokenizer(SpecModel):
     )
     """Algorithm and library."""
     vocab_size: Annotated[PositiveInteger, Field(ge=300, le=1_000_000)] = 32_000
-    """Number of pieces; with byte fallback 256 of them are bytes."""
+    """Number of pieces; with byte fallback, and in huggingface-bpe, 256 of them are bytes."""
     character_coverage: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.9995
-    """Share of the characters that get pieces of their own; the rest falls back to bytes."""
+    """Share of the characters that get pieces of their own; the rest falls back to bytes, or is unknown."""
     byte_fallback: Boolean = True
-    """Write unknown characters as bytes instead of <unk>."""
+    """Write unknown characters as bytes instead of <unk> (SentencePiece; huggingface-bpe always does)."""
+    lowercase: Boolean = False
+    """Fold to lower case without accents (huggingface-wordpiece; BERT's uncased models)."""
+    reserve: Literal["auto", "objective", "all"] = "auto"
+    """Special tokens that get ids: those of spec.objective, or of all objectives ([MASK], [CLS], [SEP], <fim_prefix>,
+    …, [R], [S], [X], and a sentinel <extra_id_0>, … for 128 pieces, at most 256). auto: of spec.objective; of all in a
+    job that trains nothing, as it can't know who will use its data."""
     sample_bytes: Annotated[PositiveInteger, Field(ge=1_000)] = 100_000_000
     """Most text the tokenizer is trained on."""
 
@@ -179,9 +197,11 @@ class Tokenizer(SpecModel):
     train: TrainTokenizer | None = None
     """Train one."""
     uri: Text | None = None
-    """Path or URL of a SentencePiece model (.model) or of a directory with a Hugging Face tokenizer."""
+    """Path or URL of a SentencePiece model (.model), of a Hugging Face tokenizer (tokenizer.json, or the directory it
+    is in); or, with tiktoken, of the encoding's files."""
     tiktoken: Text | None = None
-    """Name of a tiktoken encoding, such as cl100k_base."""
+    """Name of a tiktoken encoding, such as cl100k_base; needs uri: its .tiktoken file, or a directory with its files
+    under their own names or as tiktoken's cache has them. Nothing is downloaded."""
 
 
 class Split(SpecModel):
@@ -189,6 +209,8 @@ class Split(SpecModel):
 
     validation: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.001
     """Share of the documents kept for validation."""
+    test: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
+    """Share of the documents kept for a test that training never sees (data/tokenized/*.test.bin)."""
 
 
 class BadRecords(SpecModel):
@@ -197,6 +219,19 @@ class BadRecords(SpecModel):
     max_fraction: Fraction = 0.01
     """Share of a source's records that may be unreadable; more fail the job. Each one is set aside with file, line
     and cause."""
+    damaged_files: Literal["fail", "set-aside"] = "fail"
+    """Files that end early or are damaged: fail the job, or keep what could be read of them and count one bad record
+    each."""
+
+
+class Mixture(SpecModel):
+    """The documented mixture of a well-known model, as weights and epochs of the job's sources."""
+
+    preset: Literal["llama", "llama-paper", "gpt-3", "gopher", "the-pile"] = Field(examples=["llama"])
+    """Whose: LLaMA's as it is usually quoted, or with the passes of its paper; GPT-3's, Gopher's, The Pile's."""
+    sources: Annotated[dict[str, Name], Field(max_length=100)] = Field(default_factory=dict)
+    """Which source of the job stands for which of the mixture, such as {commoncrawl: web}; default: the one of the same
+    name. What isn't there is left out: weights are relative."""
 
 
 class CurriculumPhase(SpecModel):
@@ -214,23 +249,33 @@ class Data(SpecModel):
     sources: Annotated[tuple[Source, ...], Field(max_length=1000)] = ()
     """Corpora to prepare."""
     tokenized: Annotated[tuple[TokenizedSource, ...], Field(max_length=1000)] = ()
-    """Ready .bin/.idx pairs instead of sources: preparation is skipped; needs tokenizer.uri."""
+    """Ready .bin/.idx pairs instead of sources: nothing is prepared; needs tokenizer.uri, or spec.model.vocabSize."""
     prepared: Text | None = None
-    """What another job prepared: its storage URI."""
+    """What another job prepared: its storage.uri (pvc://claim/path; the claim is mounted read-only), or the directory
+    of a local run. Tokenizer, split and weights are that job's; curriculum may give other weights."""
     shards: Annotated[PositiveInteger, Field(le=100_000)] = 8
     """Work items a stage."""
     workers: Annotated[PositiveInteger, Field(le=10_000)] = 4
     """Work items done at a time; a local run takes at most one a core."""
+    pod_template: KubernetesObject = Field(default_factory=dict)
+    """Merged over the pod templates of all preparation stages, such as credentials for the sources; the container
+    `preparation` stands for each stage's own. For stages that haven't started."""
+    extract: Extract = Extract()
+    """From web pages to text."""
     clean: Clean = Clean()
     """Normalisation, filters, redaction."""
     dedup: Dedup = Dedup()
     """Removal of duplicates."""
     decontaminate: Decontaminate | None = None
     """Removal of what overlaps with evaluation sets."""
+    augment: Annotated[tuple[Augmentation, ...], Field(max_length=100)] = ()
+    """New documents, made of those that are left."""
     tokenizer: Tokenizer = Tokenizer(train=TrainTokenizer())
     """From text to tokens."""
     split: Split = Split()
     """What is held back for validation."""
+    mixture: Mixture | None = None
+    """Weights and epochs of the sources from a documented mixture, instead of their own weights."""
     curriculum: Annotated[tuple[CurriculumPhase, ...], Field(max_length=100)] = ()
     """Weights that change over training; replaces the sources' own weights."""
     bad_records: BadRecords = BadRecords()

@@ -13,6 +13,7 @@ from pretrain_api.spec.base import (
     Boolean,
     KubernetesName,
     KubernetesObject,
+    LabelKey,
     Name,
     NonNegativeInteger,
     PositiveInteger,
@@ -21,7 +22,8 @@ from pretrain_api.spec.base import (
     Text,
 )
 from pretrain_api.spec.data import Data
-from pretrain_api.spec.model import Model, Objective
+from pretrain_api.spec.model import Model
+from pretrain_api.spec.objective import Objective
 from pretrain_api.spec.training import Checkpoint, Stability, Training
 
 AccessMode = Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]
@@ -47,6 +49,15 @@ class Storage(SpecModel):
     """Make the claim."""
 
 
+class Placement(SpecModel):
+    """How near to each other the pods that train are placed."""
+
+    topology_key: LabelKey = "topology.kubernetes.io/zone"
+    """Label of nodes: pods are placed on nodes with the same value of it, such as a zone, a rack, an NVLink domain."""
+    required: Boolean = False
+    """Wait for nodes that fit, instead of training far apart."""
+
+
 class Trainer(SpecModel):
     """The pods that train."""
 
@@ -58,6 +69,8 @@ class Trainer(SpecModel):
     """Resources of a pod's container."""
     image: Text | None = None
     """Image of the trainer; default: the chart's."""
+    placement: Placement = Placement()
+    """Where its pods are placed in relation to each other."""
     pod_template: KubernetesObject = Field(default_factory=dict)
     """Merged over the pod template that the operator builds."""
 

@@ -10,6 +10,7 @@ from pretrain_api.quantities import PositiveTokenCount, TokenCount
 from pretrain_api.spec.base import (
     Boolean,
     Fraction,
+    Name,
     NonNegativeInteger,
     NonNegativeNumber,
     PositiveInteger,
@@ -48,25 +49,51 @@ class LearningRate(SpecModel):
     """Learning rate at the end of the warm-up."""
     warmup_tokens: TokenCount = 0
     """Length of the linear warm-up."""
-    decay: Literal["cosine", "linear", "constant"] = "cosine"
-    """Shape after the warm-up."""
+    decay: Literal["cosine", "linear", "constant", "inverse-sqrt", "wsd"] = "cosine"
+    """Shape after the warm-up. inverse-sqrt falls as the root of warmupTokens / tokens (Raffel et al. 2020, section
+    3.1.2); wsd stays at the peak and is annealed at the end (Hu et al. 2024, section 4.2)."""
     decay_tokens: PositiveTokenCount | None = None
     """Where the floor is reached, counted from the start; default: training.tokens."""
     floor: Fraction = 0.1
-    """Learning rate at the end, as a share of the peak."""
+    """Learning rate at the end, as a share of the peak; of inverse-sqrt the least."""
+    anneal_tokens: PositiveTokenCount | None = None
+    """Length of the last part of wsd, in which the rate falls; default: a tenth of decayTokens (Hu et al. 2024)."""
+    anneal_shape: Literal["linear", "cosine", "1-sqrt"] | None = None
+    """How the rate falls in the last part of wsd; default: linear. 1-sqrt: as 1 minus the root of the part that is over
+    (Hägele et al. 2024, section 3.2)."""
+    batch_scaling: Literal["none", "sqrt", "linear"] = "none"
+    """Growth of the rate with the batch of a stage, relative to the first stage: by the root of the ratio (Adam:
+    Malladi et al. 2022) or by the ratio (SGD: Goyal et al. 2017)."""
 
 
 class Optimizer(SpecModel):
     """The optimiser. Weight decay applies to matrices only."""
 
-    type: Literal["adamw"] = "adamw"
-    """Kind of optimiser (Loshchilov and Hutter 2019)."""
-    betas: tuple[Beta, Beta] = (0.9, 0.95)
-    """Decay of the first and second moment."""
+    type: Literal["adamw", "adam", "sgd", "normalized-gradient", "adafactor", "lion", "muon"] = "adamw"
+    """Kind of optimiser: AdamW (Loshchilov and Hutter 2019), Adam (Kingma and Ba 2015), gradient descent with momentum,
+    the same with each gradient divided by its global norm, Adafactor (Shazeer and Stern 2018), Lion (Chen et al. 2023),
+    or Muon for the matrices inside the network with AdamW for the rest (Jordan et al. 2024). Adafactor and Muon look at
+    whole matrices: with them parallelism.zero is 0."""
+    betas: tuple[Beta, Beta] | None = None
+    """Decay of the first and second moment; default: [0.9, 0.95], of lion [0.9, 0.99]."""
+    momentum: Beta | None = None
+    """Decay of the momentum of sgd and normalized-gradient (default 0.9) and of muon (default 0.95)."""
     eps: Annotated[float, Field(strict=True, gt=0, lt=0.01)] = 1e-8
     """Term added to the denominator."""
     weight_decay: Fraction = 0.1
-    """Decoupled weight decay."""
+    """Weight decay: decoupled from the gradient, but for adam, sgd and normalized-gradient."""
+
+    @property
+    def moment_decay(self) -> tuple[float, float]:
+        """`betas`, or their default."""
+        return self.betas or ((0.9, 0.99) if self.type == "lion" else (0.9, 0.95))
+
+    @property
+    def momentum_decay(self) -> float:
+        """`momentum`, or its default."""
+        if self.momentum is not None:
+            return self.momentum
+        return 0.95 if self.type == "muon" else 0.9
 
 
 class Parallelism(SpecModel):
@@ -97,8 +124,17 @@ class Samples(SpecModel):
     """Softmax temperature; 0 takes the likeliest token."""
 
 
+class MultipleChoice(SpecModel):
+    """A file of questions with several answers."""
+
+    name: Name = Field(examples=["science"])
+    """Name of the file in the results, unique within the job."""
+    uri: Text = Field(examples=["evaluation/science.jsonl"])
+    """JSON lines, each {"question": …, "choices": […], "answer": index}; a local path or URL."""
+
+
 class Evaluation(SpecModel):
-    """Validation loss during and after training."""
+    """Validation loss and answers to questions, during and after training."""
 
     every_tokens: PositiveTokenCount | None = None
     """Distance between evaluations; default: at the end only."""
@@ -106,6 +142,9 @@ class Evaluation(SpecModel):
     """Most validation sequences a source and evaluation."""
     samples: Samples = Samples()
     """Text samples at the end."""
+    multiple_choice: Annotated[tuple[MultipleChoice, ...], Field(max_length=20)] = ()
+    """Questions that the model answers at each evaluation: accuracy, and accuracy by likelihood a character, as
+    EleutherAI's lm-evaluation-harness counts them. Of decoders."""
 
 
 class Training(SpecModel):
@@ -131,6 +170,10 @@ class Training(SpecModel):
     """How the model is divided."""
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """Recomputation of activations in the backward pass: selective recomputes attention only."""
+    compile: Boolean = False
+    """Compile layers and loss by torch.compile: a third faster, with a fifth less memory, on a GPU
+    (benchmarks/results/gpu.md), after a first step that takes some seconds longer. The trainer's image needs a C
+    compiler for it."""
     seed: NonNegativeInteger = 1234
     """Seed of weights, data order and everything else that is random."""
     evaluation: Evaluation = Evaluation()

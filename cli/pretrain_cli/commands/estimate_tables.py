@@ -9,7 +9,6 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from pretrain_api.estimates.activations import TRAINER_KERNELS
 from pretrain_api.estimates.devices import GIB
 from pretrain_api.estimates.estimate import Estimate
 from pretrain_api.estimates.layouts import (
@@ -124,7 +123,7 @@ def _memory(estimate: Estimate) -> Iterable[Row]:
     usable = USABLE_MEMORY * estimate.memory_bytes
     fits = "fits" if estimate.chosen.fits else "does not fit"
     yield "all", _gib(memory.total), f"{fits}: {_gib(usable)} of {_gib(estimate.memory_bytes)} are planned with"
-    unfused = "" if estimate.plan.kernels == TRAINER_KERNELS else ", dropout, scores kept"
+    unfused = "" if estimate.plan.kernels.fused_attention else ", dropout, scores kept"
     sources = {
         "weights": f"{numbers.value_bytes} B a parameter{_sharded(layout.zero >= 3)}",
         "gradients": f"{numbers.gradients(layout.zero)} B a parameter{_sharded(layout.zero >= 2)}",

@@ -22,7 +22,8 @@ def run(
     ] = None,
     job: Annotated[str | None, typer.Option("--job", metavar="NAME", help="Which of several jobs in FILE.")] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="STAGE", help="Stop after a stage of the data preparation, such as clean.")
+        str | None,
+        typer.Option(metavar="STAGE", help="Stop after a stage of the preparation: clean, dedup, tokenize, blend, …"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the end.")] = False,
     output: Annotated[

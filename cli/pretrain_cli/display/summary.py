@@ -16,6 +16,12 @@ from pretrain_operator.planning.conditions import get_condition
 
 SAMPLE_CHARACTERS = 160
 _CULPRIT = re.compile(r"([a-z][a-z-]*)(?: (\d+))?: ")
+_AUTO_CLASSES = {
+    "ForConditionalGeneration": "AutoModelForSeq2SeqLM",
+    "ForMaskedLM": "AutoModelForMaskedLM",
+    "ForPreTraining": "AutoModelForPreTraining",
+}
+"""By the ending of the architecture's name; the others are decoders."""
 
 
 def completed_lines(status: PretrainJobStatus, layout: StorageLayout) -> list[str]:
@@ -24,6 +30,9 @@ def completed_lines(status: PretrainJobStatus, layout: StorageLayout) -> list[st
     data, training = status.data_preparation, status.training
     if data is not None and data.tokens is not None:
         rows.append(("data", f"{count(data.tokens)} tokens{_documents(data.documents)}"))
+        if data.augmented_documents is not None:
+            made = plural(data.augmented_documents, "document")
+            rows.append(("augmented", f"{count(data.augmented_tokens or 0)} of the tokens, in {made} made of those"))
     if training is not None and training.tokens is not None:
         rows.append(("trained", f"{training.step or 0:,} steps, {count(training.tokens)} tokens"))
     value = _validation_loss(status, layout)
@@ -82,10 +91,17 @@ def _places(status: PretrainJobStatus, layout: StorageLayout) -> list[tuple[str,
     elif page.exists():
         places.append(("report", f"{page}  (open it in a browser)"))
     if layout.model.exists():
-        places.append(("model", f"{layout.model}  (transformers: AutoModelForCausalLM.from_pretrained)"))
+        places.append(("model", f"{layout.model}  (transformers: {_auto_class(layout)}.from_pretrained)"))
     elif status.training is None:
         places.append(("next", f"train on it: data: {{prepared: file://{layout.root}}}"))
     return places
+
+
+def _auto_class(layout: StorageLayout) -> str:
+    """Return the class of transformers that reads the exported model."""
+    config = _read_json(layout.model / "config.json")
+    (name,) = config["architectures"] if isinstance(config, dict) and config.get("architectures") else ("",)
+    return next((auto for ending, auto in _AUTO_CLASSES.items() if name.endswith(ending)), "AutoModelForCausalLM")
 
 
 def _read_json(path: Path) -> Any:

@@ -10,21 +10,32 @@ from typing import Any
 from pretrain_api.names import Component, Reason
 from pretrain_api.resolve import content_hash
 from pretrain_api.spec.data import Source as SourceSpec
+from pretrain_api.spec.filters import CAPS
 from pretrain_dataprep import manifests
 from pretrain_dataprep.context import StageContext, unit_name
-from pretrain_dataprep.errors import InputError
-from pretrain_dataprep.files import atomic_folder, remove_leftovers
+from pretrain_dataprep.decontamination import evaluation_sets
+from pretrain_dataprep.dedup import embedding_model
+from pretrain_dataprep.errors import DamagedFileError, InputError
+from pretrain_dataprep.folders import Made, make_folder, read_folder
 from pretrain_dataprep.manifests import Input, Manifest, Recipe
 from pretrain_dataprep.progress import log
-from pretrain_dataprep.sources.interface import BadRecord, Chunk, Document, Source
-from pretrain_dataprep.sources.opening import chunks_of_shard, open_source
+from pretrain_dataprep.sources.interface import BadRecord, Chunk, Document, Record, Source
+from pretrain_dataprep.sources.opening import chunks_of_shard, open_source, uneven_chunks
 
-CODE_VERSION = "clean/1"
+CODE_VERSION = "clean/5"
 """Raise it when a change makes different bytes of the same input."""
+
+FILTERS_INPUT = "data/filters"
 
 BATCH_BYTES = 8 << 20
 BATCH_DOCUMENTS = 8192
 _LOGGED_BAD_RECORDS = 20
+
+
+def filters_input(folder: Path) -> Input:
+    """Return the filter models as an input. Raises MissingOutputError if they aren't there as their manifest says."""
+    read_folder(folder, Component.FILTER_MODELS)
+    return manifests.combined_input(FILTERS_INPUT, [folder / manifests.MANIFEST_NAME])
 
 
 class CleanUnit:
@@ -35,33 +46,33 @@ class CleanUnit:
         self._spec = spec
         self._name = unit_name(spec.name, context.index)
         self._folder: Path = context.layout.clean / self._name
-        self._source: Source = open_source(spec)
+        self._source: Source = open_source(spec, context.data.shards, context.data.extract.extractor)
         self._chunks: list[Chunk] = []
 
     def list_chunks(self) -> int:
         """List what there is to read; return its bytes. Raises InputError where there is nothing."""
-        self._chunks = chunks_of_shard(self._source.chunks(), self._context.index, self._context.data.shards)
+        chunks, shards = self._source.chunks(), self._context.data.shards
+        if self._context.index == 0 and (note := uneven_chunks(chunks, shards)):
+            log(f"source {self._spec.name}: {note}")
+        self._chunks = chunks_of_shard(chunks, self._context.index, shards)
         return sum(chunk.end - chunk.start for chunk in self._chunks)
 
     def run(self) -> Manifest:
         """Do the unit, or find that it is done."""
-        for leftover in remove_leftovers(self._folder):
-            log(f"{self._name}: removed {leftover}, left by a killed process")
-        recipe = self._recipe()
-        reason = manifests.why_to_do(self._folder / manifests.MANIFEST_NAME, recipe)
-        if reason is None:
-            log(f"{self._name}: done already, and nothing it depends on has changed")
-            return manifests.read_manifest(self._folder / manifests.MANIFEST_NAME)
-        log(f"{self._name}: {reason}")
-        with atomic_folder(self._folder) as folder:
-            manifest = self._write(folder, recipe)
-            manifests.add_manifest(folder, manifest)
-        return manifest
+        return make_folder(self._folder, self._recipe(), self._write)
 
     def _recipe(self) -> Recipe:
         inputs = [
             Input(chunk.label, chunk.end - chunk.start, self._source.fingerprint(chunk)) for chunk in self._chunks
         ]
+        decontaminate = self._context.data.decontaminate
+        if decontaminate is not None:
+            inputs += evaluation_sets.inputs(decontaminate.against)
+        semantic = self._context.data.dedup.semantic
+        if semantic is not None:
+            inputs += embedding_model.model_inputs(semantic.model)
+        if self._context.data.clean.needs_models:
+            inputs.append(filters_input(self._context.layout.filters))
         return Recipe(Component.CLEAN, self._name, self._configuration(), CODE_VERSION, inputs)
 
     def _configuration(self) -> str:
@@ -70,23 +81,38 @@ class CleanUnit:
             "source": self._spec.model_dump(
                 mode="json", by_alias=True, include={"name", "format", "text_field", "language"}
             ),
-            "clean": data.clean,
+            "extract": data.extract,
+            # Caps are applied to what deduplication leaves.
+            "clean": data.clean.model_dump(mode="json", by_alias=True, exclude={"clusters": set(CAPS)}),
             "near": data.dedup.near and data.dedup.near.model_dump(mode="json", by_alias=True),
+            "semantic": data.dedup.semantic is not None,
+            "keepsQuality": data.dedup.keep == "quality",
+            "passages": data.dedup.passages,
+            "substring": data.dedup.substring,
+            "decontaminate": data.decontaminate,
             "badRecords": data.bad_records,
             "keepRemoved": data.keep_removed,
             "seed": self._context.seed if data.clean.pii.redact else None,
         }
         return content_hash({key: _plain(value) for key, value in parts.items()})
 
-    def _write(self, folder: Path, recipe: Recipe) -> Manifest:
+    def _write(self, folder: Path) -> Made:
         from pretrain_dataprep.cleaning.pipeline import Cleaner
         from pretrain_dataprep.cleaning.unit_writer import UnitWriter
+        from pretrain_dataprep.dedup.spans import span_finders
 
         data = self._context.data
-        cleaner = Cleaner(data, self._spec, self._context.seed)
-        near = data.dedup.near
-        writer = UnitWriter(folder, self._spec.name, near.permutations if near else None, data.keep_removed)
-        reading = _Reading(self._source, self._chunks)
+        cleaner = Cleaner(data, self._spec, self._context.seed, self._context.layout.filters)
+        writer = UnitWriter(
+            folder,
+            self._spec.name,
+            cleaner.sketcher,
+            span_finders(data.dedup),
+            cleaner.embedder.dimensions if cleaner.embedder is not None else None,
+            data.keep_removed,
+            cleaner.numbers,
+        )
+        reading = _Reading(self._source, self._chunks, data.bad_records.damaged_files == "set-aside")
         try:
             for documents, bad in reading.batches():
                 for record in bad:
@@ -99,7 +125,7 @@ class CleanUnit:
         except BaseException:
             writer.abandon()
             raise
-        names = writer.finish()
+        writer.finish()
         reading.check(data.bad_records.max_fraction, self._spec.name)
         counts = {
             "files": len({chunk.path for chunk in self._chunks}),
@@ -109,10 +135,7 @@ class CleanUnit:
             "bytesOut": writer.bytes,
             "badRecords": reading.bad_records,
         }
-        outputs = manifests.describe_outputs(folder, names)
-        return Manifest(
-            recipe, outputs, counts, dict(sorted(writer.removed.items())), dict(sorted(writer.redacted.items()))
-        )
+        return Made(counts, dict(sorted(writer.removed.items())), dict(sorted(writer.redacted.items())))
 
 
 def _plain(value: Any) -> Any:
@@ -122,9 +145,10 @@ def _plain(value: Any) -> Any:
 class _Reading:
     """Reads chunks in batches and counts."""
 
-    def __init__(self, source: Source, chunks: list[Chunk]) -> None:
+    def __init__(self, source: Source, chunks: list[Chunk], sets_damaged_files_aside: bool) -> None:
         self._source = source
         self._chunks = chunks
+        self._sets_damaged_files_aside = sets_damaged_files_aside
         self._taken = 0
         self._first_bad: BadRecord | None = None
         self.documents = 0
@@ -137,7 +161,7 @@ class _Reading:
         bad: list[BadRecord] = []
         size = 0
         for chunk in self._chunks:
-            for record in self._source.read(chunk):
+            for record in self._records(chunk):
                 if isinstance(record, BadRecord):
                     self._first_bad = self._first_bad or record
                     self.bad_records += 1
@@ -153,6 +177,14 @@ class _Reading:
                     documents, bad, size = [], [], 0
         if documents or bad:
             yield documents, bad
+
+    def _records(self, chunk: Chunk) -> Iterator[Record]:
+        try:
+            yield from self._source.read(chunk)
+        except DamagedFileError as error:
+            if not self._sets_damaged_files_aside:
+                raise
+            yield BadRecord(chunk.path, 0, str(error).removeprefix(f"{chunk.path}: "), b"")
 
     def take_bytes(self) -> int:
         """Return the bytes read since the last call."""

@@ -12,31 +12,39 @@ import numpy as np
 
 from pretrain_dataprep.kernels.clusters import flatten, union
 
-SOURCE_BITS, LENGTH_BITS, IDENTITY_BITS = 12, 24, 28
+SOURCE_BITS, MEASURE_BITS, IDENTITY_BITS = 12, 24, 28
 MAX_SOURCES = 1 << SOURCE_BITS
 
 
-def ranks(source: int, characters: np.ndarray, ids: np.ndarray, keep: str) -> np.ndarray:
+def scaled_scores(scores: np.ndarray) -> np.ndarray:
+    """Return scores from 0 to 1 as measures of `ranks`: uint32, shape (documents,)."""
+    scaled: np.ndarray = np.rint(scores.astype(np.float64) * ((1 << MEASURE_BITS) - 1)).astype(np.uint32)
+    return scaled
+
+
+def ranks(source: int, measure: np.ndarray, ids: np.ndarray, keep: str) -> np.ndarray:
     """Return what decides who survives, the greatest of a cluster: uint64, shape (documents,).
 
-    `longest`: length, then order of the sources, then identity; `source-priority`: order of the sources, then length,
-    then identity. Identity is where a document comes from, so the outcome doesn't depend on the shards. It is cut to 28
-    bits: documents of one cluster, length and source collide in it with a probability of 4e-9 a pair.
+    `longest`: length, then order of the sources, then identity; `quality`: score, then as before; `source-priority`:
+    order of the sources, then length, then identity. Identity is where a document comes from, so the outcome doesn't
+    depend on the shards. It is cut to 28 bits: documents of one cluster, length and source collide in it with a
+    probability of 4e-9 a pair.
 
     Args:
         source: Place of the source in the job.
-        characters: uint32, shape (documents,); lengths above 2²⁴−1 count as that.
+        measure: uint32, shape (documents,): characters, or with `quality` scores as of `scaled_scores`; what is above
+            2²⁴−1 counts as that.
         ids: uint64, shape (documents,).
         keep: spec.data.dedup.keep.
     """
-    length: np.ndarray = np.minimum(characters, (1 << LENGTH_BITS) - 1).astype(np.uint64)
+    most: np.ndarray = np.minimum(measure, (1 << MEASURE_BITS) - 1).astype(np.uint64)
     first = np.uint64(MAX_SOURCES - 1 - source)
     identity: np.ndarray = ids >> np.uint64(64 - IDENTITY_BITS)
     order: np.ndarray
-    if keep == "longest":
-        order = (length << np.uint64(SOURCE_BITS + IDENTITY_BITS)) | (first << np.uint64(IDENTITY_BITS)) | identity
+    if keep == "source-priority":
+        order = (first << np.uint64(MEASURE_BITS + IDENTITY_BITS)) | (most << np.uint64(IDENTITY_BITS)) | identity
     else:
-        order = (first << np.uint64(LENGTH_BITS + IDENTITY_BITS)) | (length << np.uint64(IDENTITY_BITS)) | identity
+        order = (most << np.uint64(SOURCE_BITS + IDENTITY_BITS)) | (first << np.uint64(IDENTITY_BITS)) | identity
     return order
 
 
@@ -71,6 +79,12 @@ class Clusters:
         return np.concatenate(pieces) if pieces else np.empty(0, np.uint8)
 
 
+def is_set(packed: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return the bits of a packed mask: bool, shape (ids,)."""
+    result: np.ndarray = (packed[ids >> 3] >> (7 - (ids & 7))) & 1 == 1
+    return result
+
+
 _SLICE = 1 << 20
 
 
@@ -79,8 +93,13 @@ def size_histogram(survivors: np.ndarray) -> dict[int, int]:
 
     Sorts the removed documents' survivors only, in place of a counter for every document.
     """
-    own = np.arange(len(survivors), dtype=survivors.dtype)
-    roots = np.sort(survivors[survivors != own])
-    _, counts = np.unique(roots, return_counts=True)
-    sizes, numbers = np.unique(counts + 1, return_counts=True)
+    roots = [np.empty(0, survivors.dtype)]
+    for first in range(0, len(survivors), _SLICE):
+        some = survivors[first : first + _SLICE]
+        roots.append(some[some != np.arange(first, first + len(some))])
+    removed = np.concatenate(roots)
+    roots.clear()
+    removed.sort()
+    starts = np.flatnonzero(np.diff(removed, prepend=removed[:1] + 1))
+    sizes, numbers = np.unique(np.diff(starts, append=len(removed)) + 1, return_counts=True)
     return {int(size): int(number) for size, number in zip(sizes, numbers, strict=True)}

@@ -1,8 +1,6 @@
 """MinHash signatures, equal bit for bit to datasketch's for the same hash values, permutation scheme and seed.
 
-A document's **shingles** are its word n-grams (`text.words` says what a word is); a document with fewer words than n
-has one shingle of all of them, one without words has none. The 32-bit hash of a shingle is the upper half of a
-polynomial over its words' hashes, mixed by MurmurHash3's finalizer.
+The hash values are those of a document's shingles (`dedup.shingles`).
 """
 
 from __future__ import annotations
@@ -11,7 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from pretrain_dataprep.kernels.minhash import MERSENNE_PRIME, update_affine32, update_legacy, write_signatures
+from pretrain_dataprep.dedup.shingles import Scratch, Shingling
+from pretrain_dataprep.kernels.minhash import (
+    MERSENNE_PRIME,
+    update_affine32,
+    update_legacy,
+    write_affine32_signatures,
+    write_legacy_signatures,
+)
 from pretrain_dataprep.text.batch import TextBatch
 
 Scheme = Literal["affine32", "legacy"]
@@ -51,30 +56,31 @@ def signature(hash_values: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     return result
 
 
-def signatures(batch: TextBatch, ngram: int, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def signatures(batch: TextBatch, shingling: Shingling, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the signatures of documents and their numbers of shingles.
 
     Args:
         batch: The documents.
-        ngram: Words a shingle.
-        parameters: As of `permutations` for affine32.
+        shingling: Which n-grams.
+        parameters: As of `permutations`.
 
     Returns:
         uint32, shape (documents, permutations); int64, shape (documents,).
     """
     result = np.full((len(batch), parameters.shape[1]), _EMPTY, np.uint32)
     shingles = np.empty(len(batch), np.int64)
-    longest = int(batch.sizes().max(initial=0)) + 1
-    write_signatures(
+    values = np.empty(int(batch.sizes().max(initial=0)) + 1, np.uint32)
+    write = write_affine32_signatures if parameters.dtype == np.uint32 else write_legacy_signatures
+    scratch = Scratch.of(batch)
+    write(
         batch.text,
         batch.offsets,
-        ngram,
+        shingling.by_word,
+        shingling.ngram,
         parameters[0],
         parameters[1],
-        np.empty(longest, np.uint64),
-        np.empty(longest, np.int32),
-        np.empty(longest, np.uint8),
-        np.empty(longest, np.uint32),
+        *scratch,
+        values,
         result,
         shingles,
     )

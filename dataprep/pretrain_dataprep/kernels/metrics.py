@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from pretrain_dataprep.compiled import TEXT, compiled, inlined
+from pretrain_dataprep.kernels.sentences import ends_terminally
 from pretrain_dataprep.kernels.words import (
     ASCII_CLASSES,
     LETTER,
     SINGLE,
     SPACE,
     character_class,
+    characters_of,
     decode,
     mix64,
     scan_words,
 )
-from pretrain_dataprep.text.metrics import Metric
+from pretrain_dataprep.text.metrics import SHORT_LINE_CHARACTERS, Metric
 
 
 @inlined
@@ -48,8 +50,16 @@ def _is_blank(byte):
 
 
 @inlined
-def _measure_lines(text, start, end, row):
-    lines = bullets = ellipses = 0
+def _is_short(text, start, end):
+    """Tell whether text[start:end] has at most SHORT_LINE_CHARACTERS."""
+    if end - start > 4 * SHORT_LINE_CHARACTERS:
+        return False
+    return characters_of(text, start, end) <= SHORT_LINE_CHARACTERS
+
+
+@inlined
+def _measure_lines(text, start, end, words, row):
+    lines = bullets = ellipses = terminals = short = line_feeds = 0
     position = start
     while position < end:
         line_end = position
@@ -64,15 +74,21 @@ def _measure_lines(text, start, end, row):
             lines += 1
             bullets += _bullet_at(text, first, last)
             ellipses += _ellipsis_before(text, first, last)
+            terminals += ends_terminally(text, first, last)
+            short += _is_short(text, position, last)
+        line_feeds += line_end < end
         position = line_end + 1
     row[Metric.BULLET_LINE_FRACTION] = bullets / max(lines, 1)
     row[Metric.ELLIPSIS_LINE_FRACTION] = ellipses / max(lines, 1)
+    row[Metric.TERMINAL_LINE_FRACTION] = terminals / max(lines, 1)
+    row[Metric.SHORT_LINE_FRACTION] = short / max(lines, 1)
+    row[Metric.LINE_FEED_TO_WORD_RATIO] = line_feeds / max(words, 1)
 
 
 @inlined
 def _measure_characters(text, start, end, words, row):
-    """Count characters, number signs, ellipses and the tokens that aren't words."""
-    characters = number_signs = ellipses = symbols = 0
+    """Count characters, number signs, ellipses; return the tokens that aren't words, and the characters of no word."""
+    characters = number_signs = ellipses = symbols = others = 0
     in_token = has_word = False
     position = start
     while position < end:
@@ -96,17 +112,18 @@ def _measure_characters(text, start, end, words, row):
             in_token = has_word = False
         else:
             in_token = True
+            others += what == 0
             has_word = has_word or what != 0
         position += width
     symbols += in_token and not has_word
     row[Metric.CHARACTERS] = characters
     row[Metric.HASH_TO_WORD_RATIO] = number_signs / max(words, 1)
     row[Metric.ELLIPSIS_TO_WORD_RATIO] = ellipses / max(words, 1)
-    return symbols
+    return symbols, others
 
 
 @inlined
-def _measure_words(hashes, lengths, kinds, words, symbols, stop_words, row):
+def _measure_words(hashes, lengths, kinds, words, symbols, others, stop_words, row):
     spaced = spaced_characters = alphabetic = 0
     seen = np.int64(0)
     for word in range(words):
@@ -123,6 +140,7 @@ def _measure_words(hashes, lengths, kinds, words, symbols, stop_words, row):
     elif words == 0:
         row[Metric.MEAN_WORD_LENGTH] = 0.0
     row[Metric.ALPHABETIC_WORD_FRACTION] = alphabetic / max(words + symbols, 1)
+    row[Metric.ALPHABETIC_TOKEN_FRACTION] = alphabetic / max(words + others, 1)
     found = 0
     while seen:
         found += seen & 1
@@ -240,9 +258,9 @@ def _hash_bytes(text, start, end):
 
 @inlined
 def _measure_duplicate_pieces(text, start, end, newlines, keys, used):
-    """Return (fraction of pieces, fraction of bytes) that occurred before; a piece ends at `newlines` line feeds."""
+    """Return (fraction of pieces, characters) that occurred before; a piece ends at `newlines` line feeds."""
     used[:] = 0
-    pieces = duplicates = duplicate_bytes = 0
+    pieces = duplicates = duplicate_characters = 0
     position = start
     while position < end:
         piece_end = position
@@ -258,28 +276,30 @@ def _measure_duplicate_pieces(text, start, end, newlines, keys, used):
             slot, found = _slot(_hash_bytes(text, first, piece_end), keys, used)
             if found:
                 duplicates += 1
-                duplicate_bytes += piece_end - first
+                duplicate_characters += characters_of(text, first, piece_end)
             else:
                 keys[slot] = _hash_bytes(text, first, piece_end)
                 used[slot] = 1
         position = piece_end + newlines
-    return duplicates / max(pieces, 1), duplicate_bytes / max(end - start, 1)
+    return duplicates / max(pieces, 1), duplicate_characters
 
 
 @inlined
 def _measure_repeated_lines(text, start, end, row):
-    lines = 1
+    line_feeds = 0
     for position in range(start, end):
-        lines += text[position] == 10
-    size = _table_size(lines)
+        line_feeds += text[position] == 10
+    size = _table_size(line_feeds + 1)
     keys = np.empty(size, np.uint64)
     used = np.zeros(size, np.int32)
-    fraction, bytes_fraction = _measure_duplicate_pieces(text, start, end, 1, keys, used)
+    characters = row[Metric.CHARACTERS]
+    fraction, duplicates = _measure_duplicate_pieces(text, start, end, 1, keys, used)
     row[Metric.DUPLICATE_LINE_FRACTION] = fraction
-    row[Metric.DUPLICATE_LINE_CHARACTER_FRACTION] = bytes_fraction
-    fraction, bytes_fraction = _measure_duplicate_pieces(text, start, end, 2, keys, used)
+    row[Metric.DUPLICATE_LINE_CHARACTER_FRACTION] = duplicates / max(characters, 1.0)
+    row[Metric.DUPLICATE_LINE_TEXT_FRACTION] = duplicates / max(characters - line_feeds, 1.0)
+    fraction, duplicates = _measure_duplicate_pieces(text, start, end, 2, keys, used)
     row[Metric.DUPLICATE_PARAGRAPH_FRACTION] = fraction
-    row[Metric.DUPLICATE_PARAGRAPH_CHARACTER_FRACTION] = bytes_fraction
+    row[Metric.DUPLICATE_PARAGRAPH_CHARACTER_FRACTION] = duplicates / max(characters, 1.0)
 
 
 @compiled(
@@ -290,9 +310,9 @@ def write_metrics(text, offsets, stop_words, hashes, lengths, kinds, repetition,
         start, end = offsets[document], offsets[document + 1]
         row = metrics[document]
         words = scan_words(text, start, end, hashes, lengths, kinds)
-        symbols = _measure_characters(text, start, end, words, row)
-        _measure_words(hashes, lengths, kinds, words, symbols, stop_words, row)
-        _measure_lines(text, start, end, row)
+        symbols, others = _measure_characters(text, start, end, words, row)
+        _measure_words(hashes, lengths, kinds, words, symbols, others, stop_words, row)
+        _measure_lines(text, start, end, words, row)
         if repetition or gopher_repetition:
             _measure_ngrams(hashes[:words], lengths, words, repetition, gopher_repetition, row)
         if gopher_repetition:

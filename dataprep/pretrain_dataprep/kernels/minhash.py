@@ -1,14 +1,13 @@
-"""MinHash of word hashes; `dedup.minhash` says which."""
+"""MinHash of shingle hashes; `dedup.minhash` says which."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pretrain_dataprep.compiled import TEXT, compiled, inlined
-from pretrain_dataprep.kernels.words import mix64, scan_words
+from pretrain_dataprep.kernels.shingles import document_shingles
 
 MERSENNE_PRIME = np.uint64((1 << 61) - 1)
-_POLYNOMIAL = np.uint64(0x9E3779B97F4A7C15)
 _BLOCK_SHINGLES = 8
 
 
@@ -20,25 +19,6 @@ def _mix32(value):
     value = np.uint32(value ^ (value >> np.uint32(13)))
     value = np.uint32(value * np.uint32(0xC2B2AE35))
     return np.uint32(value ^ (value >> np.uint32(16)))
-
-
-@inlined
-def _shingle_hashes(words, count, ngram, out):
-    """Write the 32-bit hashes of the shingles of `count` word hashes; return how many."""
-    if count == 0:
-        return 0
-    length = min(ngram, count)
-    power = np.uint64(1)
-    state = np.uint64(0)
-    for word in range(length):
-        state = state * _POLYNOMIAL + words[word]
-        if word > 0:
-            power *= _POLYNOMIAL
-    out[0] = np.uint32(mix64(state) >> np.uint64(32))
-    for word in range(length, count):
-        state = (state - words[word - length] * power) * _POLYNOMIAL + words[word]
-        out[word - length + 1] = np.uint32(mix64(state) >> np.uint64(32))
-    return count - length + 1
 
 
 @compiled("void(uint32[::1], uint32[::1], uint32[::1], uint32[::1])")
@@ -79,11 +59,26 @@ def update_legacy(values, multipliers, addends, result):
 
 
 @compiled(
-    f"void({TEXT}, int64[::1], int64, uint32[::1], uint32[::1], uint64[::1], int32[::1], uint8[::1], uint32[::1],"
-    " uint32[:, ::1], int64[::1])"
+    f"void({TEXT}, int64[::1], boolean, int64, uint32[::1], uint32[::1], uint64[::1], int32[::1], uint8[::1],"
+    " uint32[::1], uint32[:, ::1], int64[::1])"
 )
-def write_signatures(text, offsets, ngram, multipliers, addends, words, lengths, kinds, values, result, shingles):
+def write_affine32_signatures(
+    text, offsets, by_word, ngram, multipliers, addends, words, lengths, kinds, values, result, shingles
+):
     for document in range(len(offsets) - 1):
-        count = scan_words(text, offsets[document], offsets[document + 1], words, lengths, kinds)
-        shingles[document] = _shingle_hashes(words, count, ngram, values)
+        start, end = offsets[document], offsets[document + 1]
+        shingles[document] = document_shingles(text, start, end, by_word, ngram, words, lengths, kinds, values)
         update_affine32(values[: shingles[document]], multipliers, addends, result[document])
+
+
+@compiled(
+    f"void({TEXT}, int64[::1], boolean, int64, uint64[::1], uint64[::1], uint64[::1], int32[::1], uint8[::1],"
+    " uint32[::1], uint32[:, ::1], int64[::1])"
+)
+def write_legacy_signatures(
+    text, offsets, by_word, ngram, multipliers, addends, words, lengths, kinds, values, result, shingles
+):
+    for document in range(len(offsets) - 1):
+        start, end = offsets[document], offsets[document + 1]
+        shingles[document] = document_shingles(text, start, end, by_word, ngram, words, lengths, kinds, values)
+        update_legacy(values[: shingles[document]], multipliers, addends, result[document])

@@ -30,6 +30,18 @@ def _ascii_classes() -> np.ndarray:
 ASCII_CLASSES = _ascii_classes()
 
 
+def _word_bytes() -> np.ndarray:
+    """Return for each byte that is a letter or digit by itself its lower case, and above it its class; 0 for others."""
+    folded = np.zeros(256, np.uint16)
+    for code in range(128):
+        if ASCII_CLASSES[code] & (LETTER | DIGIT):
+            folded[code] = (int(ASCII_CLASSES[code]) << 8) | ord(chr(code).lower())
+    return folded
+
+
+_WORD_BYTES = _word_bytes()
+
+
 @inlined
 def character_class(code):
     """Return the class of a code point outside ASCII."""
@@ -99,6 +111,15 @@ def decode(text, position, end):
 
 
 @inlined
+def characters_of(text, start, end):
+    """Return the characters of text[start:end]: the bytes that don't continue one."""
+    characters = 0
+    for position in range(start, end):
+        characters += (text[position] & 0xC0) != 0x80
+    return characters
+
+
+@inlined
 def lower(code):
     """Return the lower case of a code point outside ASCII, for Latin-1, Greek and Cyrillic letters."""
     if 0xC0 <= code <= 0xDE or 0x0391 <= code <= 0x03A9 or 0x0410 <= code <= 0x042F:
@@ -139,13 +160,22 @@ def scan_words(text, start, end, hashes, lengths, kinds):
     kind = 0
     position = start
     while position < end:
+        # Nearly all of most texts: a run of ASCII letters and digits, a look into a table each.
+        run = position
+        folded = _WORD_BYTES[text[position]]
+        while folded != 0:
+            state = (state ^ np.uint64(folded & 0xFF)) * _FNV_PRIME
+            kind |= folded >> 8
+            position += 1
+            folded = _WORD_BYTES[text[position]] if position < end else np.uint16(0)
+        length += position - run
+        if position == end:
+            break
         first = text[position]
         if first < 128:
             code = np.int64(first)
             width = 1
-            what = np.int64(ASCII_CLASSES[first])
-            if 65 <= code <= 90:
-                code += 32
+            what = np.int64(OTHER)
         else:
             code, width = decode(text, position, end)
             what = np.int64(character_class(code))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from collections.abc import Callable
-from typing import IO, BinaryIO, Self, cast
+from typing import IO, BinaryIO, Self
 
-from pretrain_dataprep.errors import InputError
+from pretrain_dataprep.errors import DamagedFileError, InputError
 
 COMPRESSION_SUFFIXES = (".gz", ".zst")
 
 _BUFFER_BYTES = 1 << 20
 # Small, because zstd expands as little as 3 bytes to a block of 128 KiB: 512 bytes become 22 MB at the very most.
 _ZSTD_INPUT_BYTES = 512
+_GZIP_INPUT_BYTES = 1 << 16
+_GZIP_WINDOW_BITS = 31
 
 
 class DamagedStreamError(Exception):
@@ -68,6 +69,49 @@ class _ZstdStream(io.RawIOBase):
         super().close()
 
 
+class _GzipStream(io.RawIOBase):
+    """Decompresses gzip members; unlike the standard library's it gives what comes before damage, too."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        self._inside_member = False
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while True:
+            block = self._rest or self._file.read(_GZIP_INPUT_BYTES)
+            # Members may be padded with zeros, as on tapes.
+            while not self._inside_member and block and not (block := block.lstrip(b"\0")):
+                block = self._file.read(_GZIP_INPUT_BYTES)
+            if not block:
+                if self._inside_member:
+                    raise EOFError("the gzip stream ends in the middle of a member")
+                return 0
+            content = self._decompress(block, len(buffer))
+            if content:
+                buffer[: len(content)] = content
+                return len(content)
+
+    def _decompress(self, block: bytes, limit: int) -> bytes:
+        try:
+            content = self._member.decompress(block, limit)
+        except zlib.error as error:
+            raise DamagedStreamError(f"not a valid gzip stream: {error}") from error
+        self._inside_member = not self._member.eof
+        self._rest = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+        if self._member.eof:
+            self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        return content
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 class CheckedReader:
     """Reads bytes and turns a damaged stream into an InputError that names file and offset."""
 
@@ -89,12 +133,12 @@ class CheckedReader:
         try:
             content: bytes = read(size)
         except EOFError as error:
-            raise InputError(
+            raise DamagedFileError(
                 f"{self._path}: the compressed file is truncated (after {self.offset:,} uncompressed bytes); "
                 "copy it again or leave it out"
             ) from error
-        except (gzip.BadGzipFile, zlib.error, DamagedStreamError) as error:
-            raise InputError(
+        except DamagedStreamError as error:
+            raise DamagedFileError(
                 f"{self._path}: the compressed file is damaged (after {self.offset:,} uncompressed bytes): {error}; "
                 "copy it again or leave it out"
             ) from error
@@ -133,20 +177,7 @@ def open_uncompressed(file: BinaryIO, path: str) -> CheckedReader:
     """Return a reader of the uncompressed bytes of an opened file, by the suffix of its path."""
     lower = path.lower()
     if lower.endswith(".gz"):
-        stream = cast("IO[bytes]", io.BufferedReader(_GzipStream(file), _BUFFER_BYTES))
-        return CheckedReader(stream, path)
+        return CheckedReader(io.BufferedReader(_GzipStream(file), _BUFFER_BYTES), path)
     if lower.endswith(".zst"):
         return CheckedReader(io.BufferedReader(_ZstdStream(file), _BUFFER_BYTES), path)
     return CheckedReader(file, path)
-
-
-class _GzipStream(gzip.GzipFile):
-    """A GzipFile that closes the file below it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(fileobj=file, mode="rb")
-        self._below = file
-
-    def close(self) -> None:
-        super().close()
-        self._below.close()

@@ -72,6 +72,23 @@ def html_to_text(html: str) -> str:
     return "\n\n".join(blocks.done)
 
 
+def html_depth(html: str) -> int:
+    """Return how deep the elements of a page are nested."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    node: Any = LexborHTMLParser(html).root
+    depth = deepest = 0
+    while node is not None:
+        deepest = max(deepest, depth)
+        if node.child is not None:
+            node, depth = node.child, depth + 1
+            continue
+        while node is not None and node.next is None:
+            node, depth = node.parent, depth - 1
+        node = node.next if node is not None else None
+    return deepest
+
+
 def _content_root(tree: Any) -> Any:
     for selector in ("main", "[role=main]"):
         found = tree.css_first(selector)

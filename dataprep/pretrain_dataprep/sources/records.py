@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pretrain_dataprep.sources.decompress import CheckedReader
+from pretrain_dataprep.sources.extraction import Extract, ExtractionError, decode_page
 from pretrain_dataprep.sources.interface import BadRecord, Chunk, Document, Record
 
 MAX_RECORD_BYTES = 32 << 20
@@ -14,6 +15,7 @@ MAX_RECORD_BYTES = 32 << 20
 
 KEPT_BYTES_OF_BAD_RECORD = 4096
 
+_MISSING = object()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -30,7 +32,8 @@ def read_json_lines(reader: CheckedReader, chunk: Chunk, text_field: str, end: i
             return
         line += 1
         if len(content) > MAX_RECORD_BYTES:
-            skip_to_line_end(reader)
+            if not content.endswith(b"\n"):
+                skip_to_line_end(reader, end)
             yield _bad(chunk, line, f"the line is longer than {MAX_RECORD_BYTES:,} bytes", content)
             continue
         if position == 0:
@@ -44,10 +47,11 @@ def read_json_lines(reader: CheckedReader, chunk: Chunk, text_field: str, end: i
             yield Document(text, chunk.path, chunk.relative_path, position)
 
 
-def skip_to_line_end(reader: CheckedReader) -> None:
-    """Read on to the end of the line."""
-    while (content := reader.readline(1 << 20)) and not content.endswith(b"\n"):
-        pass
+def skip_to_line_end(reader: CheckedReader, end: int | None) -> None:
+    """Read on to the end of the line; not beyond byte `end`, if one is given."""
+    while (end is None or reader.offset < end) and (content := reader.readline(1 << 20)):
+        if content.endswith(b"\n"):
+            return
 
 
 def _text_of(content: bytes, text_field: str) -> tuple[str | None, str]:
@@ -59,14 +63,26 @@ def _text_of(content: bytes, text_field: str) -> tuple[str | None, str]:
         return None, f"invalid JSON: {error}"
     if not isinstance(record, dict):
         return None, f"a JSON {_json_type(record)} instead of an object"
-    if text_field not in record:
+    text = _field(record, text_field)
+    if text is _MISSING:
         return None, f"no field {text_field!r}; the record has {', '.join(map(repr, list(record)[:8])) or 'no fields'}"
-    text = record[text_field]
     if not isinstance(text, str):
         return None, f"field {text_field!r} is a {_json_type(text)} instead of a string"
     if _has_lone_surrogate(text):
         return None, f"field {text_field!r} has a lone surrogate, which is no character"
     return text, ""
+
+
+def _field(record: dict[str, Any], path: str) -> Any:
+    """Return the field of that name or, if there is none, the one that its parts between dots lead to."""
+    if path in record:
+        return record[path]
+    value: Any = record
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return _MISSING
+        value = value[name]
+    return value
 
 
 def _has_lone_surrogate(text: str) -> bool:
@@ -109,16 +125,16 @@ def read_text_file(reader: CheckedReader, chunk: Chunk) -> Iterator[Record]:
     yield content if isinstance(content, BadRecord) else decode_document(content, chunk)
 
 
-def read_html_file(reader: CheckedReader, chunk: Chunk) -> Iterator[Record]:
+def read_html_file(reader: CheckedReader, chunk: Chunk, extract: Extract) -> Iterator[Record]:
     """Yield the text of an HTML file as one document."""
-    from pretrain_dataprep.sources.html import html_to_text
-
     content = read_whole_file(reader, chunk)
     if isinstance(content, BadRecord):
         yield content
         return
-    document = decode_document(content, chunk)
-    yield document._replace(text=html_to_text(document.text)) if isinstance(document, Document) else document
+    try:
+        yield Document(extract(decode_page(content)), chunk.path, chunk.relative_path, 0)
+    except ExtractionError as error:
+        yield _bad(chunk, 0, str(error), content)
 
 
 def decode_document(content: bytes, chunk: Chunk) -> Record:
@@ -132,6 +148,19 @@ def decode_document(content: bytes, chunk: Chunk) -> Record:
         cause = f"invalid UTF-8 at byte {error.start - line_start + 1} of the line{hint}"
         return _bad(chunk, line, cause, error.object[line_start:])
     return Document(text, chunk.path, chunk.relative_path, 0)
+
+
+def decode_value(value: bytes | None, chunk: Chunk, text_field: str, row: int) -> Record:
+    """Return the value of a row (counted from 0) of a table as a document, or as a bad record."""
+    if value is None:
+        return _bad(chunk, row + 1, f"field {text_field!r} is null", b"")
+    if len(value) > MAX_RECORD_BYTES:
+        return _bad(chunk, row + 1, f"the document is longer than {MAX_RECORD_BYTES:,} bytes", value)
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _bad(chunk, row + 1, f"invalid UTF-8 at byte {error.start + 1} of field {text_field!r}", value)
+    return Document(text, chunk.path, chunk.relative_path, row)
 
 
 def _bad(chunk: Chunk, line: int, cause: str, content: bytes) -> BadRecord:

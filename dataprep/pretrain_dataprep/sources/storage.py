@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol
 
 import xxhash
 
@@ -44,10 +43,12 @@ def file_store(uri: str) -> FileStore:
     """Return the store that knows `uri`."""
     if "://" not in uri or uri.startswith("file://"):
         return LocalFiles()
+    from pretrain_dataprep.sources.remote import RemoteFiles
+
     return RemoteFiles(uri)
 
 
-def _root(pattern: str) -> str:
+def root_of(pattern: str) -> str:
     """Return the leading directories of a path or pattern that have no wildcard."""
     parts = pattern.split("/")
     fixed = []
@@ -58,7 +59,8 @@ def _root(pattern: str) -> str:
     return "/".join(fixed)
 
 
-def _relative(path: str, root: str) -> str:
+def relative_to(path: str, root: str) -> str:
+    """Return a path below a root."""
     return path[len(root) :].lstrip("/") if path.startswith(root) else path
 
 
@@ -70,12 +72,12 @@ class LocalFiles:
         if os.path.isdir(path):
             root, names = path.rstrip("/"), self._walk(path)
         elif glob.has_magic(path) and not os.path.lexists(path):
-            root, names = _root(path), [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
+            root, names = root_of(path), [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
             if not names:
                 raise InputError(f"{uri}: no file matches this pattern", Reason.MISSING_DATA)
         else:
             root, names = os.path.dirname(path), [path]
-        return [StoredFile(name, _relative(name, root), self._size(name)) for name in sorted(names)]
+        return [StoredFile(name, relative_to(name, root), self._size(name)) for name in sorted(names)]
 
     def _walk(self, folder: str) -> list[str]:
         # Links to directories aren't followed, so that a cycle can't catch us.
@@ -113,71 +115,30 @@ def _raise_unreadable(error: OSError) -> None:
     raise InputError(f"{error.filename}: can't list the directory: {error.strerror}") from error
 
 
-class RemoteFiles:
-    """Files behind an fsspec URL (s3://, gs://, hf://, https://, memory://…)."""
-
-    def __init__(self, uri: str) -> None:
-        import fsspec
-
-        try:
-            self._system: Any = fsspec.core.url_to_fs(uri)[0]
-        except (ImportError, ValueError) as error:
-            raise InputError(f"{uri}: can't open this kind of URL: {error}") from error
-        self._scheme = uri.split("://", 1)[0]
-
-    def list_files(self, uri: str) -> list[StoredFile]:
-        pattern = self._system._strip_protocol(uri)
-        try:
-            infos = self._infos(pattern)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{uri}: can't list it: {error}", Reason.MISSING_DATA) from error
-        files = {name: info for name, info in infos.items() if info["type"] == "file"}
-        if not files:
-            raise InputError(f"{uri}: no such file, or no file matches", Reason.MISSING_DATA)
-        root = _root(pattern) if pattern not in infos else os.path.dirname(pattern)
-        return [
-            StoredFile(self._url(name), _relative(name, root), int(info["size"] or 0))
-            for name, info in sorted(files.items())
-        ]
-
-    def _infos(self, pattern: str) -> dict[str, Any]:
-        if glob.has_magic(pattern):
-            return dict(self._system.glob(pattern, detail=True))
-        if self._system.isdir(pattern):
-            return dict(self._system.find(pattern, detail=True))
-        return {pattern: self._system.info(pattern)}
-
-    def _url(self, name: str) -> str:
-        return name if "://" in name else f"{self._scheme}://{name}"
-
-    def open(self, path: str) -> BinaryIO:
-        try:
-            return cast("BinaryIO", self._system.open(path, "rb"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: can't read the file: {error}") from error
-
-    def version(self, path: str) -> str | None:
-        info = self._system.info(path)
-        for key in ("ETag", "etag", "md5Hash", "crc32c", "sha256", "blob_id"):
-            if info.get(key):
-                return f"{key}:{json.dumps(info[key], default=str)}"
-        return None
-
-
 def hash_range(store: FileStore, path: str, start: int, end: int, to_line_end: bool) -> str:
     """Return the xxh3-128 of the bytes [start, end) of a file, and on to the end of the line if asked."""
     version = store.version(path)
-    digest = xxhash.xxh3_128()
     if version is not None:
-        digest.update(f"{version} {start} {end}".encode())
-        return digest.hexdigest()
+        return hash_version(version, start, end)
     with store.open(path) as file:
+        return hash_ranges(file, [(start, end)], to_line_end)
+
+
+def hash_version(version: str, start: int, end: int) -> str:
+    """Return the xxh3-128 of a byte range of a file of which the store knows the version."""
+    return xxhash.xxh3_128_hexdigest(f"{version} {start} {end}".encode())
+
+
+def hash_ranges(file: BinaryIO, ranges: list[tuple[int, int]], to_line_end: bool = False) -> str:
+    """Return the xxh3-128 of byte ranges [start, end) of a file, and on to the end of the line if asked."""
+    digest = xxhash.xxh3_128()
+    for start, end in ranges:
         file.seek(start)
         left = end - start
         while left > 0 and (block := file.read(min(left, _BUFFER_BYTES))):
             digest.update(block)
             left -= len(block)
-        while to_line_end and (block := file.readline(_BUFFER_BYTES)):
-            digest.update(block)
-            to_line_end = not block.endswith(b"\n")
+    while to_line_end and (block := file.readline(_BUFFER_BYTES)):
+        digest.update(block)
+        to_line_end = not block.endswith(b"\n")
     return digest.hexdigest()

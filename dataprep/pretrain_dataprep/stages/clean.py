@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pretrain_dataprep.augmentation.unit import check_augmentation
 from pretrain_dataprep.bookkeeping import write_timing
 from pretrain_dataprep.cleaning.unit import CleanUnit
 from pretrain_dataprep.context import StageContext
@@ -13,6 +14,7 @@ from pretrain_dataprep.progress import log
 
 def run(context: StageContext) -> dict[str, int]:
     """Do the unit of every source at this index. A source that fails doesn't keep the others from being done."""
+    check_augmentation(context)
     failures: list[InputError] = []
     units: list[CleanUnit] = []
     for source in context.data.sources:

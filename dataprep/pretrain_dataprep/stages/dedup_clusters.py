@@ -4,58 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pretrain_api.names import Component
 from pretrain_api.resolve import content_hash
+from pretrain_api.spec.filters import CAPS
 from pretrain_dataprep import manifests
 from pretrain_dataprep.bookkeeping import write_timing
 from pretrain_dataprep.cleaned import CleanedCorpus, CleanedUnit, load_corpus
-from pretrain_dataprep.cleaning.unit_layout import CHARACTERS, IDS, excerpt
+from pretrain_dataprep.cleaning.unit_layout import CHARACTERS, IDS, QUALITY, excerpt
 from pretrain_dataprep.context import StageContext
 from pretrain_dataprep.dedup.layout import (
+    CLUSTER_CAP,
     CLUSTERS,
     EXACT,
     EXACT_EDGES,
     NEAR,
     NEAR_EDGES,
+    OF_THEMSELVES,
     REASONS,
+    REPEATED_TEXT,
+    SEMANTIC,
+    SEMANTIC_EDGES,
     SURVIVOR,
     clusters_folder,
+    cuts_name,
     pairs_folder,
+    repeated_name,
     rows_name,
+    span_kinds,
     survivors_name,
 )
 from pretrain_dataprep.documents import read_rows
-from pretrain_dataprep.errors import ConfigurationError, TemporaryError
-from pretrain_dataprep.files import atomic_folder, json_bytes, remove_leftovers, write_array
-from pretrain_dataprep.manifests import MANIFEST_NAME, Input, Manifest, Recipe
-from pretrain_dataprep.progress import log
+from pretrain_dataprep.errors import ConfigurationError, MissingOutputError
+from pretrain_dataprep.files import json_bytes, write_array
+from pretrain_dataprep.folders import Made, make_folder
+from pretrain_dataprep.manifests import MANIFEST_NAME, Input, Recipe
 from pretrain_dataprep.stages.dedup_pairs import pairs_recipe
 
-CODE_VERSION = "dedup-clusters/2"
+if TYPE_CHECKING:
+    from pretrain_dataprep.dedup.cuts import CutCollector
+
+CODE_VERSION = "dedup-clusters/3"
 
 _EDGES_AT_A_TIME = 1 << 20
+_WAITING = "waiting"
 _SAMPLES = 3
 
 
 def run(context: StageContext) -> dict[str, int]:
     """Write the lists of removed documents."""
     corpus = load_corpus(context)
-    folder = clusters_folder(context)
-    for leftover in remove_leftovers(folder):
-        log(f"removed {leftover}, left by a killed process")
     recipe = _recipe(context, corpus)
-    reason = manifests.why_to_do(folder / MANIFEST_NAME, recipe)
-    if reason is None:
-        log("done already, and nothing it depends on has changed")
-        return manifests.read_manifest(folder / MANIFEST_NAME).summary()
-    log(f"clusters: {reason}")
-    with atomic_folder(folder) as temporary:
-        manifest = _write(context, corpus, recipe, temporary)
-        manifests.add_manifest(temporary, manifest)
+    manifest = make_folder(clusters_folder(context), recipe, lambda folder: _write(context, corpus, folder))
     write_timing(context, manifest.counts)
     return manifest.summary()
 
@@ -64,7 +67,14 @@ def _recipe(context: StageContext, corpus: CleanedCorpus) -> Recipe:
     if len(context.data.sources) > 4096:
         raise ConfigurationError("spec.data.sources: at most 4,096 sources can be deduplicated against each other")
     dedup = context.data.dedup
-    configuration = {"keep": dedup.keep, "sources": [source.name for source in context.data.sources]}
+    configuration: dict[str, Any] = {
+        "keep": dedup.keep,
+        "sources": [source.name for source in context.data.sources],
+    }
+    topics = context.data.clean.clusters
+    if topics is not None:
+        caps = topics.model_dump(mode="json", by_alias=True, include=set(CAPS))
+        configuration |= {"clusters": caps, "seed": context.seed}
     corpus_input = corpus.as_input()
     pairs = [_pairs_manifest(context, index, corpus_input) for index in range(context.data.shards)]
     inputs = [corpus_input, manifests.combined_input("data/dedup/pairs", pairs)]
@@ -75,25 +85,42 @@ def _pairs_manifest(context: StageContext, index: int, corpus_input: Input) -> P
     path = pairs_folder(context, index) / MANIFEST_NAME
     reason = manifests.why_to_do(path, pairs_recipe(context, index, corpus_input))
     if reason is not None:
-        raise TemporaryError(f"{path.parent}: {reason}; run the dedup-pairs stage again")
+        raise MissingOutputError(f"{path.parent}: {reason}", Component.DEDUP_PAIRS)
     return path
 
 
-def _write(context: StageContext, corpus: CleanedCorpus, recipe: Recipe, folder: Path) -> Manifest:
+def _write(context: StageContext, corpus: CleanedCorpus, folder: Path) -> Made:
     from pretrain_dataprep.dedup.clusters import Clusters, size_histogram
+    from pretrain_dataprep.dedup.topic_caps import capped_topics, topic_facts
 
     clusters = Clusters(_all_ranks(context, corpus))
     clusters.merge(_edges(context, EXACT_EDGES))
     exact_removed = clusters.removed_mask()
     sizes = {"exact": size_histogram(clusters.survivors)}
     clusters.merge(_edges(context, NEAR_EDGES))
-    if context.data.dedup.near is not None:
+    near_removed = clusters.removed_mask()
+    clusters.merge(_edges(context, SEMANTIC_EDGES))
+    if context.data.dedup.near is not None or context.data.dedup.semantic is not None:
         sizes["all"] = size_histogram(clusters.survivors)
+    removed_mask = clusters.removed_mask()
+    capped = capped_topics(context, corpus, removed_mask)
+    if capped is not None:
+        removed_mask |= np.packbits(capped.removed)
+    cuts = _cuts(context, corpus, removed_mask, folder / _WAITING)
     removed = dict.fromkeys(REASONS, 0)
     by_unit: dict[str, dict[str, int]] = {}
     samples: dict[str, dict[str, list[str]]] = {}
-    for unit in corpus.units:
-        survivors = _survivors(corpus, unit, clusters.survivors, exact_removed)
+    cut_bytes: dict[str, int] = {}
+    for place, unit in enumerate(corpus.units):
+        survivors = _survivors(corpus, unit, clusters.survivors, [exact_removed, near_removed])
+        if capped is not None:
+            surplus = np.flatnonzero(capped.removed[unit.first_id : unit.first_id + unit.documents])
+            survivors = _with_removed(survivors, surplus.astype(np.uint32), place, CLUSTER_CAP)
+        if cuts is not None:
+            found = cuts.of(unit)
+            write_array(folder / cuts_name(unit.name), found.spans)
+            cut_bytes[unit.name] = found.bytes
+            survivors = _with_removed(survivors, found.emptied, place, REPEATED_TEXT)
         write_array(folder / rows_name(unit.name), survivors[0])
         write_array(folder / survivors_name(unit.name), survivors[1])
         for kind, reason in enumerate(REASONS):
@@ -103,22 +130,69 @@ def _write(context: StageContext, corpus: CleanedCorpus, recipe: Recipe, folder:
         _add_samples(corpus, unit, survivors, samples.setdefault(unit.source.name, {}))
         context.progress.add(unit.documents, unit.documents - len(survivors[0]))
     facts: dict[str, Any] = {"clusterSizes": sizes, "removedByUnit": by_unit, "samples": samples}
-    (folder / CLUSTERS).write_bytes(json_bytes(facts))
-    outputs = manifests.describe_outputs(folder, sorted(path.name for path in folder.iterdir()))
     counts = {"documentsIn": corpus.documents, "documentsOut": corpus.documents - sum(removed.values())}
-    return Manifest(recipe, outputs, counts, {reason: count for reason, count in removed.items() if count})
+    if capped is not None:
+        facts |= topic_facts(context, capped)
+    if cuts is not None:
+        cuts.remove()
+        facts |= {"cutBytesByUnit": cut_bytes, "repeatedSpans": dict(sorted(cuts.spans.items()))}
+        counts["cutBytes"] = sum(cut_bytes.values())
+    (folder / CLUSTERS).write_bytes(json_bytes(facts))
+    return Made(counts, {reason: count for reason, count in removed.items() if count})
+
+
+def _cuts(context: StageContext, corpus: CleanedCorpus, removed_mask: np.ndarray, folder: Path) -> CutCollector | None:
+    """Gather the repeated spans that go, of documents that stay; None: the job doesn't look for any."""
+    kinds = span_kinds(context.data.dedup)
+    if not kinds:
+        return None
+    from pretrain_dataprep.dedup.clusters import is_set
+    from pretrain_dataprep.dedup.cuts import CutCollector
+    from pretrain_dataprep.dedup.repetitions import superfluous
+
+    cuts = CutCollector(corpus, folder)
+    for kind in kinds:
+        for repeated in _whole_groups(context, repeated_name(kind)):
+            ids = repeated["id"]
+            spans = superfluous(repeated, is_set(removed_mask, ids))
+            cuts.add(kind, spans["id"], spans["start"], spans["end"])
+    return cuts
+
+
+def _whole_groups(context: StageContext, name: str) -> Iterator[np.ndarray]:
+    """Yield repeated spans, a number of whole groups of equal ones at a time."""
+    for index in range(context.data.shards):
+        spans = np.load(pairs_folder(context, index) / name, mmap_mode="r")
+        first = 0
+        while first < len(spans):
+            last = min(first + _EDGES_AT_A_TIME, len(spans))
+            while last < len(spans) and not spans["leads"][last]:
+                last += 1
+            yield np.asarray(spans[first:last])
+            first = last
+
+
+def _with_removed(
+    survivors: tuple[np.ndarray, np.ndarray], more: np.ndarray, place: int, kind: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add documents in whose place none stayed to the removed rows and survivors of the unit at `place`."""
+    added = np.empty(len(more), SURVIVOR)
+    added["unit"], added["row"], added["kind"] = place, more, kind
+    rows = np.concatenate([survivors[0], more])
+    order = np.argsort(rows)
+    return rows[order], np.concatenate([survivors[1], added])[order]
 
 
 def _all_ranks(context: StageContext, corpus: CleanedCorpus) -> np.ndarray:
-    from pretrain_dataprep.dedup.clusters import ranks
+    from pretrain_dataprep.dedup.clusters import ranks, scaled_scores
 
+    keep = context.data.dedup.keep
     places = {source.name: place for place, source in enumerate(context.data.sources)}
     result = np.empty(corpus.documents, np.uint64)
     for unit in corpus.units:
-        place, keep = places[unit.source.name], context.data.dedup.keep
-        result[unit.first_id : unit.first_id + unit.documents] = ranks(
-            place, unit.array(CHARACTERS), unit.array(IDS), keep
-        )
+        measure = scaled_scores(unit.array(QUALITY)) if keep == "quality" else unit.array(CHARACTERS)
+        own = slice(unit.first_id, unit.first_id + unit.documents)
+        result[own] = ranks(places[unit.source.name], measure, unit.array(IDS), keep)
     return result
 
 
@@ -132,9 +206,14 @@ def _edges(context: StageContext, name: str) -> Iterator[np.ndarray]:
 
 
 def _survivors(
-    corpus: CleanedCorpus, unit: CleanedUnit, survivors: np.ndarray, exact_removed: np.ndarray
+    corpus: CleanedCorpus, unit: CleanedUnit, survivors: np.ndarray, removed_by: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a unit's removed rows (uint32, sorted) and who survived in their places (SURVIVOR)."""
+    """Return a unit's removed rows (uint32, sorted) and who survived in their places (SURVIVOR).
+
+    `removed_by`: packed masks of what was removed by exact edges, and by those and near ones.
+    """
+    from pretrain_dataprep.dedup.clusters import is_set
+
     own = np.arange(unit.first_id, unit.first_id + unit.documents)
     stayed = survivors[unit.first_id : unit.first_id + unit.documents].astype(np.int64)
     rows = np.flatnonzero(stayed != own)
@@ -145,8 +224,8 @@ def _survivors(
     result["unit"] = units
     result["row"] = stayed - corpus.first_ids[units]
     ids = own[rows]
-    was_exact = (exact_removed[ids >> 3] >> (7 - (ids & 7))) & 1 if len(ids) else np.empty(0, np.uint8)
-    result["kind"] = np.where(was_exact == 1, EXACT, NEAR)
+    was_exact, was_near = (is_set(mask, ids) for mask in removed_by)
+    result["kind"] = np.where(was_exact, EXACT, np.where(was_near, NEAR, SEMANTIC))
     return rows.astype(np.uint32), result
 
 
@@ -160,4 +239,5 @@ def _add_samples(
         for place in wanted:
             other = corpus.units[int(stayed[place]["unit"])]
             (removed,), (kept,) = read_rows(unit, [int(rows[place])]), read_rows(other, [int(stayed[place]["row"])])
-            known.append(excerpt(f"{removed.location} (kept: {kept.location})", removed.text))
+            where = removed.location if kind in OF_THEMSELVES else f"{removed.location} (kept: {kept.location})"
+            known.append(excerpt(where, removed.text))

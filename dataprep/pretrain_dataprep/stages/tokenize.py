@@ -1,9 +1,12 @@
-"""tokenize: turns what survived of each source's shard into .bin/.idx pairs for training and validation."""
+"""tokenize: turns what survived of each source's shard into .bin/.idx pairs: training, validation, test; then makes new
+documents of what is to train on (data.augment), each entry a pair of its own."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +15,34 @@ from pyarrow import compute
 
 from pretrain_api.names import Component
 from pretrain_api.resolve import content_hash
+from pretrain_api.spec.augment import Augmentation
 from pretrain_dataprep import manifests
+from pretrain_dataprep.augmentation.command import command_inputs
+from pretrain_dataprep.augmentation.plan import plan_inputs, plan_manifest
+from pretrain_dataprep.augmentation.unit import AUGMENTED, AugmentedUnit
 from pretrain_dataprep.bookkeeping import write_timing
-from pretrain_dataprep.choice import fractions
 from pretrain_dataprep.cleaned import CleanedUnit, load_unit
-from pretrain_dataprep.context import StageContext
-from pretrain_dataprep.documents import read_row_groups
+from pretrain_dataprep.context import StageContext, unit_name
 from pretrain_dataprep.duplicates import write_duplicates
-from pretrain_dataprep.errors import ConfigurationError, TemporaryError
+from pretrain_dataprep.errors import ConfigurationError
 from pretrain_dataprep.files import remove_leftovers
 from pretrain_dataprep.manifests import MANIFEST_NAME, Input, Manifest, Recipe
-from pretrain_dataprep.megatron import PairWriter, write_pair
+from pretrain_dataprep.megatron import write_pair
 from pretrain_dataprep.progress import log
-from pretrain_dataprep.surviving import clusters_manifest, content_hashes_by_row, kept_mask, removed_rows_input
-from pretrain_dataprep.tokenizers.sentencepiece_model import MODEL_NAME, SentencePieceTokenizer
+from pretrain_dataprep.surviving import (
+    PARTS,
+    clusters_manifest,
+    cuts_inputs,
+    kept_mask,
+    part_by_row,
+    read_surviving,
+    removed_rows_input,
+)
+from pretrain_dataprep.tokenizers.folder import load_tokenizer, tokenizer_input
+from pretrain_dataprep.tokenizers.interface import Tokenizer, end_token, token_dtype
 
-CODE_VERSION = "tokenize/1"
+CODE_VERSION = "tokenize/2"
+AUGMENTED_CODE_VERSION = "augmented/1"
 
 _DOCUMENTS_AT_A_TIME = 64
 
@@ -39,103 +54,141 @@ def manifest_path(context: StageContext, unit_name: str) -> Path:
 
 def unit_recipe(context: StageContext, unit: CleanedUnit, clusters: Manifest, tokenizer: Input) -> Recipe:
     """Return what a tokenized unit is made from."""
-    inputs = [
-        manifests.combined_input(f"data/clean/{unit.name}", [unit.folder / MANIFEST_NAME]),
-        removed_rows_input(clusters, unit),
-        tokenizer,
-    ]
-    validation = context.data.split.validation
+    inputs = [*_unit_inputs(clusters, unit), tokenizer]
+    split = context.data.split
     configuration = {
-        "validation": validation,
-        "seed": context.seed if validation else None,
+        "validation": split.validation,
+        "seed": context.seed if split.validation or split.test else None,
         "keepRemoved": context.data.keep_removed,
     }
+    if split.test:
+        configuration["test"] = split.test
     return Recipe(Component.TOKENIZE, unit.name, content_hash(configuration), CODE_VERSION, inputs)
 
 
-def tokenizer_input(context: StageContext) -> Input:
-    """Return the tokenizer as an input. Raises TemporaryError if it isn't there as its manifest says."""
-    folder = context.layout.tokenizer
-    try:
-        manifest = manifests.read_manifest(folder / MANIFEST_NAME)
-    except (OSError, ValueError) as error:
-        raise TemporaryError(f"{folder}: the tokenizer isn't there ({error}); run the tokenizer stage first") from error
-    damage = manifests.damaged_output(folder, manifest)
-    if damage is not None:
-        raise TemporaryError(f"{damage}; run the tokenizer stage again")
-    model = next(output for output in manifest.outputs if output.path == MODEL_NAME)
-    return Input(f"data/tokenizer/{MODEL_NAME}", model.size, model.xxh3)
+def _unit_inputs(clusters: Manifest, unit: CleanedUnit) -> list[Input]:
+    return [
+        manifests.combined_input(f"data/clean/{unit.name}", [unit.folder / MANIFEST_NAME]),
+        removed_rows_input(clusters, unit),
+        *cuts_inputs(clusters, unit),
+    ]
+
+
+def augmented_recipe(
+    context: StageContext, entry: Augmentation, units: list[CleanedUnit], clusters: Manifest, tokenizer: Input
+) -> Recipe:
+    """Return what the new documents of one entry and shard are made from; `units`: the source's and the partner's."""
+    configuration = {
+        "entry": entry.model_dump(mode="json", by_alias=True, exclude={"share", "dictionary"}),  # they are in the plan
+        "split": [context.data.split.validation, context.data.split.test],
+        "seed": context.seed,
+    }
+    inputs = [each for unit in units for each in _unit_inputs(clusters, unit)]
+    inputs += [*plan_inputs(plan_manifest(context.layout.augmentation), entry), *command_inputs(entry), tokenizer]
+    name = unit_name(entry.name, units[0].shard)
+    return Recipe(Component.TOKENIZE, name, content_hash(configuration), AUGMENTED_CODE_VERSION, inputs)
+
+
+def units_of(entry: Augmentation, units: list[CleanedUnit], shard: int) -> list[CleanedUnit]:
+    """Return the units of one shard that an entry takes documents from: the source's and the partner's."""
+    return [
+        unit
+        for name in (entry.source, entry.partner)
+        for unit in units
+        if unit.source.name == name and unit.shard == shard
+    ]
 
 
 def run(context: StageContext) -> dict[str, int]:
-    """Do the unit of every source at this index."""
-    clusters, tokenizer = clusters_manifest(context), tokenizer_input(context)
+    """Do the unit of every source at this index, and what is made of them."""
+    clusters, tokenizer = clusters_manifest(context), tokenizer_input(context.layout)
     units = [load_unit(context, source, context.index) for source in context.data.sources]
     context.progress.bytes_total = sum(unit.manifest.counts["bytesOut"] for unit in units)
     counts: Counter[str] = Counter()
     for unit in units:
-        counts.update(_do_unit(context, unit, unit_recipe(context, unit, clusters, tokenizer)))
+        recipe = unit_recipe(context, unit, clusters, tokenizer)
+        counts.update(_do(context, recipe, partial(_write, context, unit, recipe)).counts)
+    for entry in context.data.augment:
+        some = units_of(entry, units, context.index)
+        recipe = augmented_recipe(context, entry, some, clusters, tokenizer)
+        made = _do(context, recipe, partial(_write_augmented, context, entry, some, recipe)).counts
+        counts.update(augmentedDocuments=made["trainDocuments"], augmentedTokens=made["trainTokens"])
     write_timing(context, counts)
     return dict(counts)
 
 
-def _do_unit(context: StageContext, unit: CleanedUnit, recipe: Recipe) -> dict[str, int]:
-    path = manifest_path(context, unit.name)
-    for suffix in ("train.bin", "train.idx", "validation.bin", "validation.idx", "duplicates.parquet", MANIFEST_NAME):
-        remove_leftovers(path.with_name(f"{unit.name}.{suffix}"))
+def _do(context: StageContext, recipe: Recipe, write: Callable[[Path], Manifest]) -> Manifest:
+    """Do a unit, or find that it is done. `write` writes its files into a folder."""
+    path = manifest_path(context, recipe.unit)
+    pairs = [f"{part}.{suffix}" for part in PARTS for suffix in ("bin", "idx")]
+    for suffix in (*pairs, "duplicates.parquet", AUGMENTED, MANIFEST_NAME):
+        remove_leftovers(path.with_name(f"{recipe.unit}.{suffix}"))
     reason = manifests.why_to_do(path, recipe)
     if reason is None:
-        log(f"{unit.name}: done already, and nothing it depends on has changed")
-        return manifests.read_manifest(path).counts
-    log(f"{unit.name}: {reason}")
+        log(f"{recipe.unit}: done already, and nothing it depends on has changed")
+        return manifests.read_manifest(path)
+    log(f"{recipe.unit}: {reason}")
     # Without its manifest a unit doesn't exist, whatever files are there.
     path.unlink(missing_ok=True)
-    manifest = _write(context, unit, recipe, path.parent)
+    if not context.data.split.test:
+        for suffix in ("bin", "idx"):
+            path.with_name(f"{recipe.unit}.test.{suffix}").unlink(missing_ok=True)
+    manifest = write(path.parent)
     manifests.write_manifest(path, manifest)
-    return manifest.counts
+    return manifest
+
+
+def _write_augmented(
+    context: StageContext, entry: Augmentation, units: list[CleanedUnit], recipe: Recipe, folder: Path
+) -> Manifest:
+    unit = AugmentedUnit(context, entry, units[0], units[1] if entry.partner is not None else None)
+    return unit.write(recipe, folder, *_tokenizer(context))
+
+
+def _tokenizer(context: StageContext) -> tuple[Tokenizer, int]:
+    """Return the tokenizer, and its token that ends a document."""
+    tokenizer = load_tokenizer(context.layout.tokenizer)
+    end = end_token(tokenizer)
+    if end is None:
+        raise ConfigurationError(
+            "spec.data.tokenizer.uri: the tokenizer has no token that ends a document (</s>, <|endoftext|>, [SEP]); it "
+            "needs one"
+        )
+    return tokenizer, end
 
 
 def _write(context: StageContext, unit: CleanedUnit, recipe: Recipe, folder: Path) -> Manifest:
-    tokenizer = SentencePieceTokenizer(context.layout.tokenizer / MODEL_NAME)
-    end = tokenizer.special_tokens.eos
-    if end is None:
-        raise ConfigurationError(
-            "spec.data.tokenizer.uri: the tokenizer has no end-of-sequence token (</s>); it needs one"
-        )
-    dtype = tokenizer.token_dtype()
-    validation = fractions(content_hashes_by_row(unit), context.seed, "validation") < context.data.split.validation
-    prefixes = [folder / f"{unit.name}.train", folder / f"{unit.name}.validation"]
+    tokenizer, end = _tokenizer(context)
+    dtype = token_dtype(tokenizer.vocab_size)
+    parts = part_by_row(context, unit)
     size = 0
-    with write_pair(prefixes[0], dtype) as train, write_pair(prefixes[1], dtype) as held_back:
-        for rows, texts in _batches(unit, kept_mask(context, unit)):
+    with ExitStack() as stack:
+        names = PARTS if context.data.split.test else PARTS[:2]
+        pairs = [stack.enter_context(write_pair(folder / f"{unit.name}.{name}", dtype)) for name in names]
+        for rows, texts in _batches(context, unit):
             bytes_in = int(compute.binary_length(texts).to_numpy().sum())
             for row, tokens in zip(rows, tokenizer.encode(texts.to_pylist()), strict=True):
-                _writer_of(validation[row], train, held_back).add([*tokens, end])
+                pairs[parts[row]].add(tokens, end)
             size += bytes_in
             context.progress.add(len(rows), len(rows), bytes_in)
     counts = {
         "documentsIn": unit.documents,
-        "documentsOut": train.documents + held_back.documents,
+        "documentsOut": sum(pair.documents for pair in pairs),
         "bytesIn": size,
-        "trainDocuments": train.documents,
-        "trainTokens": train.tokens,
-        "validationDocuments": held_back.documents,
-        "validationTokens": held_back.tokens,
     }
-    names = [f"{prefix.name}.{suffix}" for prefix in prefixes for suffix in ("bin", "idx")]
+    for name, pair in zip(names, pairs, strict=True):
+        counts |= {f"{name}Documents": pair.documents, f"{name}Tokens": pair.tokens}
+    files = [f"{unit.name}.{name}.{suffix}" for name in names for suffix in ("bin", "idx")]
     if context.data.keep_removed:
-        names.append(f"{unit.name}.duplicates.parquet")
-        write_duplicates(context, unit, folder / names[-1])
-    return Manifest(recipe, manifests.describe_outputs(folder, names), counts)
+        files.append(f"{unit.name}.duplicates.parquet")
+        write_duplicates(context, unit, folder / files[-1])
+    return Manifest(recipe, manifests.describe_outputs(folder, files), counts)
 
 
-def _writer_of(is_validation: bool, train: PairWriter, held_back: PairWriter) -> PairWriter:
-    return held_back if is_validation else train
-
-
-def _batches(unit: CleanedUnit, kept: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Array]]:
+def _batches(context: StageContext, unit: CleanedUnit) -> Iterator[tuple[np.ndarray, pa.Array]]:
     """Yield rows and texts of what survived, a few documents at a time."""
-    for group in read_row_groups(unit):
+    kept = kept_mask(context, unit)
+    for group in read_surviving(context, unit):
         places = np.flatnonzero(kept[group.first_row : group.first_row + len(group.texts)])
         for first in range(0, len(places), _DOCUMENTS_AT_A_TIME):
             some = places[first : first + _DOCUMENTS_AT_A_TIME]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,19 @@ class TextBatch:
         offsets = np.zeros(len(pieces) + 1, np.int64)
         np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
         return cls(np.frombuffer(b"".join(pieces), np.uint8), offsets)
+
+    @classmethod
+    def of_column(cls, texts: pa.Array) -> TextBatch:
+        """Take documents from an Arrow column (large strings without nulls) without copying them."""
+        _, offsets, text = texts.buffers()
+        places = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        content = np.frombuffer(text, np.uint8) if text is not None else np.empty(0, np.uint8)
+        return cls(content[places[0] : places[-1]], places - places[0])
+
+    def as_column(self) -> pa.Array:
+        """Return the documents as an Arrow column (large strings) without copying them."""
+        buffers = [None, pa.py_buffer(np.ascontiguousarray(self.offsets)), pa.py_buffer(self.text)]
+        return pa.Array.from_buffers(pa.large_string(), len(self), buffers)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -28,25 +28,41 @@ class Metric(IntEnum):
     """Tokens that are words with at least one letter."""
     STOP_WORDS = 8
     """Different words out of STOP_WORDS."""
-    DUPLICATE_NGRAM_FRACTION = 9
+    TERMINAL_LINE_FRACTION = 9
+    """Lines that end with a terminal punctuation mark (`sentences.TERMINAL_PUNCTUATION`)."""
+    SHORT_LINE_FRACTION = 10
+    """Lines of at most SHORT_LINE_CHARACTERS."""
+    LINE_FEED_TO_WORD_RATIO = 11
+    """Line feeds a word."""
+    ALPHABETIC_TOKEN_FRACTION = 12
+    """Words with at least one letter, of words and all other characters but spaces (an ellipsis is one): near to what
+    datatrove has, whose tokens are spaCy's."""
+    DUPLICATE_NGRAM_FRACTION = 13
     """Word 3-grams that occurred before in the document."""
-    DUPLICATE_LINE_FRACTION = 10
-    DUPLICATE_PARAGRAPH_FRACTION = 11
-    DUPLICATE_LINE_CHARACTER_FRACTION = 12
-    """Bytes in lines that occurred before, of all bytes."""
-    DUPLICATE_PARAGRAPH_CHARACTER_FRACTION = 13
-    TOP_2_GRAM_CHARACTER_FRACTION = 14
+    DUPLICATE_LINE_FRACTION = 14
+    """Lines that occurred before."""
+    DUPLICATE_PARAGRAPH_FRACTION = 15
+    """Paragraphs that occurred before."""
+    DUPLICATE_LINE_CHARACTER_FRACTION = 16
+    """Characters in lines that occurred before, of all characters."""
+    DUPLICATE_PARAGRAPH_CHARACTER_FRACTION = 17
+    """Characters in paragraphs that occurred before, of all characters."""
+    DUPLICATE_LINE_TEXT_FRACTION = 18
+    """Characters in lines that occurred before, of all characters but line feeds."""
+    TOP_2_GRAM_CHARACTER_FRACTION = 19
     """Characters in occurrences of the most frequent n-gram, of all characters; 0 if none occurs twice."""
-    TOP_3_GRAM_CHARACTER_FRACTION = 15
-    TOP_4_GRAM_CHARACTER_FRACTION = 16
-    DUPLICATE_5_GRAM_CHARACTER_FRACTION = 17
+    TOP_3_GRAM_CHARACTER_FRACTION = 20
+    TOP_4_GRAM_CHARACTER_FRACTION = 21
+    DUPLICATE_5_GRAM_CHARACTER_FRACTION = 22
     """Characters in n-grams that occurred before (overlaps counted once), of all characters."""
-    DUPLICATE_6_GRAM_CHARACTER_FRACTION = 18
-    DUPLICATE_7_GRAM_CHARACTER_FRACTION = 19
-    DUPLICATE_8_GRAM_CHARACTER_FRACTION = 20
-    DUPLICATE_9_GRAM_CHARACTER_FRACTION = 21
-    DUPLICATE_10_GRAM_CHARACTER_FRACTION = 22
+    DUPLICATE_6_GRAM_CHARACTER_FRACTION = 23
+    DUPLICATE_7_GRAM_CHARACTER_FRACTION = 24
+    DUPLICATE_8_GRAM_CHARACTER_FRACTION = 25
+    DUPLICATE_9_GRAM_CHARACTER_FRACTION = 26
+    DUPLICATE_10_GRAM_CHARACTER_FRACTION = 27
 
 
+SHORT_LINE_CHARACTERS = 30
+"""Penedo et al. 2024, section 3.6."""
 FIRST_REPETITION_METRIC = Metric.DUPLICATE_NGRAM_FRACTION
 FIRST_GOPHER_REPETITION_METRIC = Metric.DUPLICATE_LINE_FRACTION

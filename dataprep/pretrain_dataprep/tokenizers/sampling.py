@@ -11,10 +11,10 @@ from pretrain_dataprep.choice import fractions
 from pretrain_dataprep.cleaned import CleanedCorpus, CleanedUnit
 from pretrain_dataprep.cleaning.unit_layout import CHARACTERS
 from pretrain_dataprep.context import StageContext
-from pretrain_dataprep.documents import read_row_groups
-from pretrain_dataprep.surviving import content_hashes_by_row, kept_mask
+from pretrain_dataprep.surviving import content_hashes_by_row, kept_mask, read_surviving
 
 MAX_SENTENCE_BYTES = 4096
+MAX_PASSAGE_BYTES = 1 << 16
 
 
 def sample_documents(context: StageContext, corpus: CleanedCorpus, sample_bytes: int) -> list[bytes]:
@@ -56,7 +56,7 @@ def _kept_bytes(context: StageContext, corpus: CleanedCorpus) -> dict[str, float
 def _choose(context: StageContext, unit: CleanedUnit, fraction: float) -> Iterator[tuple[int, int, bytes]]:
     hashes = content_hashes_by_row(unit)
     wanted = kept_mask(context, unit) & (fractions(hashes, context.seed, "tokenizer-sample") < fraction)
-    for group in read_row_groups(unit):
+    for group in read_surviving(context, unit):
         for place in np.flatnonzero(wanted[group.first_row : group.first_row + len(group.texts)]):
             row = group.first_row + int(place)
             text = group.texts[int(place)].as_buffer().to_pybytes()
@@ -68,17 +68,23 @@ def sentences(documents: list[bytes]) -> Iterator[bytes]:
     """Yield the lines of the documents; longer ones are cut at spaces, or between characters."""
     for document in documents:
         for line in document.split(b"\n"):
-            yield from _cut(line) if len(line) > MAX_SENTENCE_BYTES else (line,) if line.strip() else ()
+            yield from _cut(line, b" ", MAX_SENTENCE_BYTES)
 
 
-def _cut(line: bytes) -> Iterator[bytes]:
-    while len(line) > MAX_SENTENCE_BYTES:
-        end = line.rfind(b" ", MAX_SENTENCE_BYTES // 2, MAX_SENTENCE_BYTES)
+def passages(documents: list[bytes]) -> Iterator[bytes]:
+    """Yield the documents; longer ones are cut at line ends, or between characters."""
+    for document in documents:
+        yield from _cut(document, b"\n", MAX_PASSAGE_BYTES)
+
+
+def _cut(text: bytes, separator: bytes, most: int) -> Iterator[bytes]:
+    while len(text) > most:
+        end = text.rfind(separator, most // 2, most)
         if end < 0:
-            end = MAX_SENTENCE_BYTES
-            while line[end] & 0xC0 == 0x80:
+            end = most
+            while text[end] & 0xC0 == 0x80:
                 end -= 1
-        yield line[:end]
-        line = line[end:]
-    if line.strip():
-        yield line
+        yield text[:end]
+        text = text[end:]
+    if text.strip():
+        yield text

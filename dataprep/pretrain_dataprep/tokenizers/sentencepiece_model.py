@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,9 @@ import numpy as np
 
 from pretrain_api.wire import SpecialTokens
 from pretrain_dataprep.errors import InputError
+from pretrain_dataprep.tokenizers import special
 
 MODEL_NAME = "tokenizer.model"
-DESCRIPTION_NAME = "tokenizer.json"
 
 
 class SentencePieceTokenizer:
@@ -39,19 +41,23 @@ class SentencePieceTokenizer:
         ids = {name: int(getattr(self._processor, f"{name}_id")()) for name in ("pad", "unk", "bos", "eos")}
         return SpecialTokens(**{name: value if value >= 0 else None for name, value in ids.items()})
 
-    def encode(self, texts: list[str]) -> list[list[int]]:
-        """Return the token ids of each text, without special tokens."""
-        ids: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=1)
+    @cached_property
+    def reserved_tokens(self) -> dict[str, int]:
+        """Ids of control pieces that objectives need, by text."""
+        pieces = self._processor
+        controls = {
+            pieces.id_to_piece(token): token
+            for token in range(self.vocab_size)
+            if pieces.is_control(token) or _is_user_defined(pieces, token)
+        }
+        return special.reserved(controls, {})
+
+    def encode(self, texts: list[str]) -> Sequence[np.ndarray]:
+        """Return the token ids of each text, int32, without special tokens."""
+        ids: list[np.ndarray] = self._processor.encode(texts, out_type="numpy", num_threads=1)
         return ids
 
-    def token_dtype(self) -> type[np.uint16 | np.int32]:
-        """Return what tokens are stored as: Megatron's rule, uint16 below 65,500 pieces."""
-        return np.uint16 if self.vocab_size < 65_500 else np.int32
 
-    def describe(self) -> dict[str, Any]:
-        """Return what tokenizer.json says."""
-        return {
-            "kind": self.kind,
-            "vocabSize": self.vocab_size,
-            "specialTokens": self.special_tokens.model_dump(mode="json", by_alias=True),
-        }
+def _is_user_defined(pieces: Any, token: int) -> bool:
+    """Such as sentinels in some models: no part of a word, so that it has no score."""
+    return bool(pieces.get_score(token) == 0.0 and pieces.id_to_piece(token).startswith(("<", "[")))

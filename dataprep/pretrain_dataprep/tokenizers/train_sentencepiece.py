@@ -1,51 +1,41 @@
-"""Trains SentencePiece in a process of its own: `python -m …tokenizers.train_sentencepiece OPTIONS.json`.
+"""Training with SentencePiece.
 
-SentencePiece's trainer can't be interrupted from Python; a process can. Normalisation is the identity: the text is
-clean already, and decoding must give back what was encoded, whitespace and all (as in LLaMA's tokenizer: digits are
-split, runs of spaces may be pieces, unknown characters fall back to bytes).
+Normalisation is the identity: the text is clean already, and decoding must give back what was encoded, whitespace and
+all (as in LLaMA's tokenizer: digits are split, runs of spaces may be pieces, unknown characters fall back to bytes).
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
-import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
+from pretrain_dataprep.tokenizers.sentencepiece_model import MODEL_NAME
+from pretrain_dataprep.tokenizers.train import sample
+
+_MODEL_TYPES = {"sentencepiece-bpe": "bpe", "sentencepiece-unigram": "unigram"}
 
 
-def _die_with_parent() -> None:
-    """Don't outlive a killed parent (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
-            sys.exit(1)
+def train_sentencepiece(options: dict[str, Any], reserved: list[str], text: Path, folder: Path) -> None:
+    """Train and write tokenizer.model. Raises RuntimeError with SentencePiece's message.
 
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        for line in file:
-            yield line.rstrip(b"\n").decode("utf-8")
-
-
-def train(options: dict[str, Any]) -> None:
-    """Train and write the model. Raises RuntimeError with SentencePiece's message."""
+    Args:
+        options: `spec.data.tokenizer.train`, as in YAML.
+        reserved: Control symbols: no text becomes one of them. Their ids follow those of pad, unk, bos and eos.
+        text: File of JSON strings, a line of text each.
+        folder: Where to write.
+    """
     import sentencepiece
 
-    with Path(options["model"]).open("wb") as model:
+    with (folder / MODEL_NAME).open("wb") as model:
         sentencepiece.SentencePieceTrainer.train(
             # An iterator, not a file name: that would be kept in the model, which must not depend on where we work.
-            sentence_iterator=_lines(Path(options["sentences"])),
+            sentence_iterator=sample(text),
             model_writer=model,
-            model_type=options["modelType"],
+            model_type=_MODEL_TYPES[options["algorithm"]],
             vocab_size=options["vocabSize"],
             character_coverage=options["characterCoverage"],
             byte_fallback=options["byteFallback"],
+            control_symbols=reserved,
             pad_id=0,
             unk_id=1,
             bos_id=2,
@@ -59,19 +49,3 @@ def train(options: dict[str, Any]) -> None:
             num_threads=1,
             minloglevel=1,
         )
-
-
-def main(arguments: list[str]) -> int:
-    """Run as a program."""
-    _die_with_parent()
-    options = json.loads(Path(arguments[0]).read_bytes())
-    try:
-        train(options)
-    except RuntimeError as error:
-        print(f"SentencePiece: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

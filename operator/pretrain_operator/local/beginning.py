@@ -21,6 +21,7 @@ from pretrain_operator.local.errors import LocalRunError
 from pretrain_operator.local.inputs import inputs_fingerprint
 from pretrain_operator.local.workdir import Workdir, unwritable
 from pretrain_operator.planning.conditions import get_condition, is_true
+from pretrain_operator.planning.redoing import redone
 from pretrain_operator.planning.stages import stage_configurations, training_configuration, trains
 
 
@@ -41,7 +42,7 @@ class Beginning:
 
 
 def begin(job: PretrainJob, workdir: Workdir) -> Beginning:
-    """Prepare an open directory for a run of `job`: the resolved job is written, a stale completion marker removed.
+    """Prepare an open directory for a run of `job`: the resolved job is written.
 
     Raises:
         LocalRunError: The directory belongs to another job, or holds checkpoints that the changed job can't go on from.
@@ -63,12 +64,13 @@ def begin(job: PretrainJob, workdir: Workdir) -> Beginning:
         workdir.write_job(job, hashlib.sha256(resolved_json(job).encode()).hexdigest())
         unattended = _unattended_seconds(status, workdir.layout)
         generation = _generation(job, status, inputs, bool(changes), workdir.layout)
-        _forget_stale_completion(job, status, inputs, workdir.layout)
     except OSError as error:
         raise unwritable(workdir.root, error) from error
     if not (is_true(status, ConditionType.COMPLETE) and generation == status.observed_generation):
         status.suspended_seconds += unattended
-    metadata = job.metadata.model_copy(update={"generation": generation})
+    asked = marker.annotations if marker is not None else {}
+    annotations = {**job.metadata.annotations, **asked}
+    metadata = job.metadata.model_copy(update={"generation": generation, "annotations": annotations})
     return Beginning(job.model_copy(update={"metadata": metadata}), status, inputs, changes, before is not None)
 
 
@@ -126,7 +128,7 @@ def _generation(job: PretrainJob, status: PretrainJobStatus, inputs: str, change
 
 def _still_complete(job: PretrainJob, status: PretrainJobStatus, inputs: str, layout: StorageLayout) -> bool:
     """Is what completed what is wanted now?"""
-    wanted = stage_configurations(job, inputs)
+    wanted = stage_configurations(job, inputs, redone(status.data_preparation))
     stages = status.data_preparation.stages if status.data_preparation is not None else []
     if {stage.name: stage.configuration for stage in stages} != dict(wanted):
         return False
@@ -135,12 +137,3 @@ def _still_complete(job: PretrainJob, status: PretrainJobStatus, inputs: str, la
     return layout.completed.is_file() and status.completed_configuration == training_configuration(
         job, wanted[Component.BLEND]
     )
-
-
-def _forget_stale_completion(job: PretrainJob, status: PretrainJobStatus, inputs: str, layout: StorageLayout) -> None:
-    """Remove the completion marker of a training that is no longer the one wanted, so that the trainer goes on."""
-    if not trains(job) or status.completed_configuration is None:
-        return
-    wanted = training_configuration(job, stage_configurations(job, inputs)[Component.BLEND])
-    if status.completed_configuration != wanted:
-        layout.completed.unlink(missing_ok=True)

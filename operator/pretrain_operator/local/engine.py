@@ -27,6 +27,7 @@ from pretrain_operator.planning import (
     TrainerSet,
     plan,
 )
+from pretrain_operator.planning.stages import preparation_stages
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60.0
@@ -69,7 +70,7 @@ class LocalEngine:
         self._until = until
         self._changed = asyncio.Event()
         self._host = ProcessHost(workdir.layout, workdir.current_config(), self._changed, resolve_command)
-        self._missing = missing_outputs(workdir.layout)
+        self._missing = missing_outputs(workdir.layout, preparation_stages(beginning.job))
         self._stages: dict[Component, StageRunner] = {}
         self._trainer: TrainerRunner | None = None
         self._write_error: OSError | None = None

@@ -68,15 +68,16 @@ class StageRunner:
 
     async def poll(self, poller: Poller) -> None:
         """Ask running processes for their progress."""
-        await asyncio.gather(*(self._poll_item(poller, index) for index in list(self._processes)))
+        # Ports are taken now: a process may end before its turn comes.
+        ports = [(index, port) for index, (_, port) in self._processes.items()]
+        await asyncio.gather(*(self._poll_item(poller, index, port) for index, port in ports))
 
     def error(self) -> Exception | None:
         """Return what kept the engine itself from doing its work, if anything did."""
         ended = (task for task in self._tasks if task.done() and not task.cancelled())
         return next((error for task in ended if isinstance(error := task.exception(), Exception)), None)
 
-    async def _poll_item(self, poller: Poller, index: int) -> None:
-        _, port = self._processes[index]
+    async def _poll_item(self, poller: Poller, index: int, port: int) -> None:
         progress = await poller.ask(port, StageProgress)
         if progress is not None and self._items[index].state is RunState.RUNNING:
             self._items[index] = replace(self._items[index], progress=progress)

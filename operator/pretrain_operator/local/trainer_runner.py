@@ -13,6 +13,7 @@ from pretrain_api.wire import (
     ENV_NODE_RANK,
     ENV_NUM_NODES,
     ENV_NUM_PROC_PER_NODE,
+    ENV_TRAINING_CONFIGURATION,
     TrainerProgress,
 )
 from pretrain_operator.local.host import ProcessHost
@@ -141,6 +142,7 @@ class TrainerRunner:
             ENV_NODE_RANK: str(pod.rank),
             ENV_MASTER_ADDR: "127.0.0.1",
             ENV_MASTER_PORT: str(self._master_port),
+            ENV_TRAINING_CONFIGURATION: self.child.configuration,
         }
         if self._new_restart_budget and pod.life == 0:
             environment[ENV_NEW_RESTART_BUDGET] = "true"

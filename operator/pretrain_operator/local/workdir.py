@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from pydantic import ValidationError
 
+from pretrain_api.names import ANNOTATION_ROLLBACK
 from pretrain_api.resolve import resolved_json
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import PretrainJobStatus
@@ -31,10 +32,18 @@ class RunMarker:
     job: str
     configuration: str
     """SHA-256 of the resolved job: its name in config/."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """What a person asked of the run, as annotations of a PretrainJob in the cluster."""
 
     def to_json(self) -> str:
         """Return the file's text."""
-        document = {"runVersion": RUN_VERSION, "job": self.job, "configuration": self.configuration}
+        document: dict[str, Any] = {
+            "runVersion": RUN_VERSION,
+            "job": self.job,
+            "configuration": self.configuration,
+        }
+        if self.annotations:
+            document["annotations"] = self.annotations
         return json.dumps(document, indent=2) + "\n"
 
 
@@ -81,8 +90,9 @@ class Workdir:
             document = json.loads((self.root / MARKER_NAME).read_text(encoding="utf-8"))
             if document["runVersion"] != RUN_VERSION:
                 return None
-            return RunMarker(job=str(document["job"]), configuration=str(document["configuration"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            annotations = {str(key): str(value) for key, value in document.get("annotations", {}).items()}
+            return RunMarker(str(document["job"]), str(document["configuration"]), annotations)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def previous_job(self) -> dict[str, Any] | None:
@@ -111,8 +121,21 @@ class Workdir:
         """Write the resolved job, then remember it as the one that the directory is for. Raises OSError."""
         path = self.config_path(configuration)
         write_atomic(path, resolved_json(job) + "\n")
-        write_atomic(self.root / MARKER_NAME, RunMarker(job.metadata.name, configuration).to_json())
+        before = self.marker()
+        annotations = before.annotations if before is not None else {}
+        write_atomic(self.root / MARKER_NAME, RunMarker(job.metadata.name, configuration, annotations).to_json())
         return path
+
+    def request_rollback(self, request: str) -> None:
+        """Keep a pretrain_api.wire.RollbackRequest (JSON) for the next run. Raises OSError.
+
+        The directory need not be open: a run that works in it writes its marker at its beginning only.
+        """
+        marker = self.marker()
+        if marker is None:
+            raise FileNotFoundError(self.root / MARKER_NAME)
+        annotations = {**marker.annotations, ANNOTATION_ROLLBACK: request}
+        write_atomic(self.root / MARKER_NAME, replace(marker, annotations=annotations).to_json())
 
     def read_status(self) -> PretrainJobStatus:
         """Return the status as it was written last; a new one if there is none that can be read."""
@@ -167,6 +190,7 @@ class Workdir:
         return [
             layout.status,
             layout.completed,
+            layout.completed_before,
             layout.config,
             layout.checkpoints,
             layout.data,

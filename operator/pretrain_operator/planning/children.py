@@ -9,10 +9,12 @@ from pretrain_api.names import Component
 from pretrain_api.wire import ExitCode
 
 STAGE_COMMANDS: Mapping[Component, tuple[str, ...]] = {
+    Component.FILTER_MODELS: ("python", "-m", "pretrain_dataprep", "filter-models"),
     Component.CLEAN: ("python", "-m", "pretrain_dataprep", "clean"),
     Component.DEDUP_PAIRS: ("python", "-m", "pretrain_dataprep", "dedup-pairs"),
     Component.DEDUP_CLUSTERS: ("python", "-m", "pretrain_dataprep", "dedup-clusters"),
     Component.TOKENIZER: ("python", "-m", "pretrain_dataprep", "tokenizer"),
+    Component.AUGMENT_PLAN: ("python", "-m", "pretrain_dataprep", "augment-plan"),
     Component.TOKENIZE: ("python", "-m", "pretrain_dataprep", "tokenize"),
     Component.BLEND: ("python", "-m", "pretrain_dataprep", "blend"),
     Component.REPORT: ("python", "-m", "pretrain_report"),

@@ -17,6 +17,8 @@ class Event:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    progress: bool = False
+    """Whether the status tells it as well: a log has it, the API server isn't asked to keep it."""
 
 
 TRIED_AGAIN = "(tried again soon)"
@@ -29,7 +31,21 @@ _CONDITIONS: dict[tuple[ConditionType, str], Literal["Normal", "Warning"]] = {
     (ConditionType.COMPLETE, "True"): "Normal",
     (ConditionType.FAILED, "True"): "Warning",
 }
+TROUBLES = frozenset(
+    {
+        Reason.IMAGE_PULL_FAILED,
+        Reason.UNSCHEDULABLE,
+        Reason.MISSING_CLAIM,
+        Reason.UNBOUND_CLAIM,
+        Reason.CONTAINER_CREATION_FAILED,
+        Reason.POD_CREATION_FAILED,
+        Reason.VOLUME_MOUNT_FAILED,
+        Reason.NOT_AVAILABLE,
+    }
+)
+"""Reasons of the condition Running that a person may have to do something about."""
 _PHASES = {
+    Phase.PREPARING: Reason.PREPARING,
     Phase.STARTING: Reason.STARTING,
     Phase.TRAINING: Reason.TRAINING,
     Phase.RESCALING: Reason.RESCALING,
@@ -42,7 +58,9 @@ def events_between(before: PretrainJobStatus, after: PretrainJobStatus) -> tuple
         *_stage_events(before, after),
         *_restart_events(before, after),
         *_rollback_events(before, after),
+        *_refused_rollback_events(before, after),
         *_condition_events(before, after),
+        *_warning_events(before, after),
         *_phase_events(before, after),
     )
 
@@ -52,6 +70,9 @@ def _stage_events(before: PretrainJobStatus, after: PretrainJobStatus) -> list[E
     old = {stage.name: stage for stage in _stages(before)}
     for stage in _stages(after):
         was = old.get(stage.name, PreparationStage(name=stage.name))
+        if stage.redone > was.redone:
+            text = f"{stage.name}: its output is gone from the storage; it is done again"
+            events.append(Event("Warning", Reason.MISSING_OUTPUT, text))
         if stage.message and stage.message != was.message and stage.message.endswith(TRIED_AGAIN):
             events.append(Event("Warning", Reason.TEMPORARY_FAILURE, stage.message))
         if stage.state is was.state or stage.state is StageState.PENDING:
@@ -60,9 +81,9 @@ def _stage_events(before: PretrainJobStatus, after: PretrainJobStatus) -> list[E
             reason = Reason.REPORT_FAILED if stage.name == "report" else Reason.PREPARATION_FAILED
             events.append(Event("Warning", reason, stage.message or f"{stage.name} failed"))
         elif stage.state is StageState.SUCCEEDED:
-            events.append(Event("Normal", Reason.PREPARED, f"{stage.name}: done{_flow(stage)}"))
+            events.append(Event("Normal", Reason.PREPARED, f"{stage.name}: done{_flow(stage)}", progress=True))
         else:
-            events.append(Event("Normal", Reason.PREPARING, f"{stage.name}: started"))
+            events.append(Event("Normal", Reason.PREPARING, f"{stage.name}: started", progress=True))
     return events
 
 
@@ -72,7 +93,8 @@ def _stages(status: PretrainJobStatus) -> list[PreparationStage]:
 
 
 def _flow(stage: PreparationStage) -> str:
-    if stage.documents_in is None or stage.documents_out is None:
+    # Not every stage counts documents.
+    if not stage.documents_in or stage.documents_out is None:
         return ""
     return f", {stage.documents_in:,} documents in, {stage.documents_out:,} out"
 
@@ -98,6 +120,13 @@ def _rollback_events(before: PretrainJobStatus, after: PretrainJobStatus) -> lis
     ]
 
 
+def _refused_rollback_events(before: PretrainJobStatus, after: PretrainJobStatus) -> list[Event]:
+    refused, known = after.refused_rollback, before.refused_rollback
+    if refused is None or (known is not None and known.id == refused.id):
+        return []
+    return [Event("Warning", Reason.ROLLBACK_REFUSED, refused.message)]
+
+
 def _condition_events(before: PretrainJobStatus, after: PretrainJobStatus) -> list[Event]:
     events = []
     for (kind, value), event_type in _CONDITIONS.items():
@@ -109,7 +138,19 @@ def _condition_events(before: PretrainJobStatus, after: PretrainJobStatus) -> li
     return events
 
 
+def _warning_events(before: PretrainJobStatus, after: PretrainJobStatus) -> list[Event]:
+    """Tell of a trouble, or an annotation that makes no sense, when it begins."""
+    events = []
+    kinds = ((ConditionType.RUNNING, TROUBLES), (ConditionType.VALID, frozenset({Reason.INVALID_ANNOTATION})))
+    for kind, reasons in kinds:
+        now, was = get_condition(after, kind), get_condition(before, kind)
+        if now is not None and now.reason in reasons and (was is None or was.reason != now.reason):
+            events.append(Event("Warning", now.reason, now.message or now.reason))
+    return events
+
+
 def _phase_events(before: PretrainJobStatus, after: PretrainJobStatus) -> list[Event]:
     if after.phase is before.phase or after.phase not in _PHASES:
         return []
-    return [Event("Normal", _PHASES[after.phase], f"phase {after.phase}")]
+    follows = before.phase is Phase.PREPARING and after.phase is Phase.STARTING
+    return [Event("Normal", _PHASES[after.phase], f"phase {after.phase}", progress=follows)]

@@ -10,7 +10,7 @@ from pretrain_api.wire import NEVER_RETRIED, ExitCode
 from pretrain_operator.planning.children import RetryPolicy
 from pretrain_operator.planning.observed import Ending
 
-FREE_REASONS = frozenset({Reason.EVICTED, Reason.NODE_LOST})
+FREE_REASONS = frozenset({Reason.EVICTED, Reason.NODE_LOST, Reason.POD_DELETED})
 """Endings that are nobody's fault: tried again without being counted."""
 FINAL_REASONS = frozenset(
     {Reason.RESTART_BUDGET_EXHAUSTED, Reason.ROLLBACK_BUDGET_EXHAUSTED, Reason.PAUSED_ON_SPIKE, Reason.NO_PROGRESS}

@@ -65,11 +65,18 @@ class StageObservation:
     configuration: str
     """Of the run that is seen; what belongs to another one doesn't count."""
     items: tuple[ItemObservation, ...]
+    unfinished: bool = False
+    """Are there processes besides those of running items: some that will begin, or that were told to stop?"""
+
+    @property
+    def running(self) -> bool:
+        """Does any process work on it?"""
+        return any(item.state is RunState.RUNNING for item in self.items)
 
     @property
     def active(self) -> bool:
         """Does any process of it exist?"""
-        return any(item.state is RunState.RUNNING for item in self.items)
+        return self.unfinished or self.running
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,10 @@ class PodObservation:
     node_rank: int
     state: RunState
     ending: Ending | None = None
+    """Of this life; or, while it runs, of the one before that `id` names."""
     trouble: Trouble | None = None
+    node: str = ""
+    """The machine it is on, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +103,20 @@ class TrainerObservation:
     pods: tuple[PodObservation, ...] = ()
     progress: TrainerProgress | None = None
     """The newest of rank 0; None: not asked yet. A failing poll keeps the one before."""
+    configuration: str | None = None
+    """Of the trainer that gave the progress; None: there is never one of another configuration."""
+    unfinished: bool = False
+    """Are there processes besides those of running pods: some that will begin, or that were told to stop?"""
+
+    @property
+    def running(self) -> bool:
+        """Does any pod run?"""
+        return any(pod.state is RunState.RUNNING for pod in self.pods)
 
     @property
     def active(self) -> bool:
         """Does any process of it exist?"""
-        return any(pod.state is RunState.RUNNING for pod in self.pods)
+        return self.unfinished or self.running
 
 
 @dataclass(frozen=True)

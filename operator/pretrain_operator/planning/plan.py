@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from pretrain_api.estimates.main_figures import main_figures
 from pretrain_api.names import ConditionType, Phase, Reason
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import PretrainJobStatus
+from pretrain_operator.planning.bounds import bound
 from pretrain_operator.planning.children import Child
 from pretrain_operator.planning.conditions import get_condition, is_true, parse_timestamp, set_condition, timestamp
 from pretrain_operator.planning.events import Event, events_between
@@ -21,7 +23,7 @@ from pretrain_operator.planning.preparation import prepare
 from pretrain_operator.planning.reporting import report
 from pretrain_operator.planning.stages import trains
 from pretrain_operator.planning.step import Step
-from pretrain_operator.planning.training import train
+from pretrain_operator.planning.training import rollback_request, train
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Plan:
     """Look again at the latest then, even if nothing changes; None: no need."""
     settled: bool = False
     """Nothing will change without a change of the job: completed, failed, invalid, or suspended, and all is written."""
+    delete_job: bool = False
+    """It finished longer ago than ttlSecondsAfterFinished."""
 
 
 def plan(job: PretrainJob, observed: Observed, now: datetime) -> Plan:
@@ -48,13 +52,24 @@ def plan(job: PretrainJob, observed: Observed, now: datetime) -> Plan:
     """
     status = _begin(job, observed.previous, now)
     children, settled = _decide(job, observed, status, now)
+    bound(status)
+    left = _until_deletion(job, status, now) if settled else _until_deadline(job, status, now)
     return Plan(
         children=children,
         status=status,
         events=events_between(observed.previous, status),
-        next_look_seconds=None if settled else _until_deadline(job, status, now),
+        next_look_seconds=left or None,
         settled=settled,
+        delete_job=settled and left == 0.0,
     )
+
+
+def _until_deletion(job: PretrainJob, status: PretrainJobStatus, now: datetime) -> float | None:
+    """Return the seconds until a finished job is to be deleted; None: never."""
+    limit = job.spec.ttl_seconds_after_finished
+    if limit is None or status.completion_time is None or not _decided(status):
+        return None
+    return max(0.0, limit - (now - parse_timestamp(status.completion_time)).total_seconds())
 
 
 def _begin(job: PretrainJob, previous: PretrainJobStatus, now: datetime) -> PretrainJobStatus:
@@ -62,6 +77,8 @@ def _begin(job: PretrainJob, previous: PretrainJobStatus, now: datetime) -> Pret
     status = previous.model_copy(deep=True)
     changed = previous.observed_generation != job.metadata.generation
     status.observed_generation = job.metadata.generation
+    if changed:
+        status.estimate = None
     if changed and _decided(previous):
         status.phase = Phase.PENDING
         status.completion_time = None
@@ -90,7 +107,7 @@ def _decide(
         return _report_failure(job, observed, status, failed.reason, now)
     if observed.problems:
         return _refuse(observed, status, now)
-    set_condition(status, ConditionType.VALID, True, Reason.ACCEPTED, "", now)
+    _accept(job, status, now)
     step = _advance(job, observed, status, now)
     if step is None:
         _show_data(job, status, None, now)
@@ -103,8 +120,19 @@ def _decide(
     if failure is not None:
         return _fail(job, observed, status, failure, now)
     status.phase = step.phase
-    set_condition(status, ConditionType.RUNNING, step.active, step.reason, step.message, now)
+    set_condition(status, ConditionType.RUNNING, step.running, step.reason, step.message, now)
     return step.children, False
+
+
+def _accept(job: PretrainJob, status: PretrainJobStatus, now: datetime) -> None:
+    """A wrong annotation is told, and ignored: it is no reason to stop a training."""
+    if status.estimate is None and trains(job):
+        status.estimate = main_figures(job)
+    request = rollback_request(job)
+    if isinstance(request, str):
+        set_condition(status, ConditionType.VALID, True, Reason.INVALID_ANNOTATION, request, now)
+    else:
+        set_condition(status, ConditionType.VALID, True, Reason.ACCEPTED, "", now)
 
 
 def _advance(job: PretrainJob, observed: Observed, status: PretrainJobStatus, now: datetime) -> Step | None:
@@ -181,7 +209,7 @@ def _complete(
     _resume(status, now)
     if step is not None:
         status.phase = step.phase if step.phase not in (Phase.SUSPENDED, Phase.SUSPENDING) else _last_phase(job)
-        set_condition(status, ConditionType.RUNNING, step.active, step.reason, step.message, now)
+        set_condition(status, ConditionType.RUNNING, step.running, step.reason, step.message, now)
         return step.children, False
     status.phase = Phase.COMPLETED
     status.completion_time = status.completion_time or timestamp(now)

@@ -15,13 +15,15 @@ from pretrain_operator.planning.conditions import timestamp
 from pretrain_operator.planning.events import TRIED_AGAIN
 from pretrain_operator.planning.failures import Failure, explain
 from pretrain_operator.planning.observed import ItemObservation, Observed, RunState, StageObservation
+from pretrain_operator.planning.redoing import redone, with_missing_outputs
 from pretrain_operator.planning.stages import completions, preparation_stages, stage_configurations
 from pretrain_operator.planning.step import Step
 
 
 def prepare(job: PretrainJob, observed: Observed, status: PretrainJobStatus, now: datetime) -> Step | None:
     """Write the preparation into `status`; return what is to be done for it, None when all of it is done."""
-    configurations = stage_configurations(job, observed.inputs)
+    again = with_missing_outputs(job, observed, redone(status.data_preparation))
+    configurations = stage_configurations(job, observed.inputs, again)
     before = {stage.name: stage for stage in (status.data_preparation or DataPreparation()).stages}
     shown: list[PreparationStage] = []
     step: Step | None = None
@@ -32,6 +34,7 @@ def prepare(job: PretrainJob, observed: Observed, status: PretrainJobStatus, now
             step = _step(run, shown[-1], observed.stages.get(stage))
         else:
             shown.append(PreparationStage(name=stage, total=run.completions))
+    shown = [stage.model_copy(update={"redone": again.get(stage.name, 0)}) for stage in shown]
     status.data_preparation = _summary(shown, status.data_preparation, observed)
     return step
 
@@ -53,9 +56,11 @@ def _look(run: StageRun, before: PreparationStage | None, observed: Observed, no
     seen = observed.stages.get(run.component)
     if seen is not None and seen.configuration == run.configuration:
         return show_stage(run, seen, before if same else None, now)
-    remembered = before is not None and same and before.state is StageState.SUCCEEDED
-    if before is not None and remembered and run.component not in observed.missing_outputs:
-        return before
+    if before is not None and same and run.component not in observed.missing_outputs:
+        if before.state is StageState.SUCCEEDED:
+            return before
+        # Its Job is gone. What its work items have done is in the storage; they will find it there.
+        return before.model_copy(update={"state": StageState.PENDING, "finished_at": None, "message": None})
     return PreparationStage(name=run.component, total=run.completions, configuration=run.configuration)
 
 
@@ -65,9 +70,10 @@ def _step(run: StageRun, shown: PreparationStage, seen: StageObservation | None)
     if shown.state is StageState.FAILED and seen is not None:
         failure = _first_failure(run, seen.items)
         return Step(Phase.PREPARING, Reason.PREPARATION_FAILED, shown.message or "", failure=failure)
-    active = seen is not None and seen.active
+    running = seen is not None and seen.running
     reason, message = _trouble(run, seen) or (Reason.PREPARING, f"stage {run.component}")
-    return Step(Phase.PREPARING, reason, message, children=(run,), active=active)
+    # Some of its pods may work while others can't: that is running, and worth the message.
+    return Step(Phase.PREPARING, reason, message, children=(run,), running=running)
 
 
 def show_stage(
@@ -79,15 +85,16 @@ def show_stage(
     state = _state(states, run.completions)
     finished = state in (StageState.SUCCEEDED, StageState.FAILED)
     counts = _counts(seen.items)
+    shown = before or PreparationStage(name=run.component)
     return PreparationStage(
         name=run.component,
         state=state,
-        completed=succeeded,
+        completed=max(succeeded, shown.completed),
         total=run.completions,
-        documents_in=counts.get("documentsIn"),
-        documents_out=counts.get("documentsOut"),
-        bytes_in=counts.get("bytesIn"),
-        removed=_removed(counts),
+        documents_in=_most(counts.get("documentsIn"), shown.documents_in),
+        documents_out=_most(counts.get("documentsOut"), shown.documents_out),
+        bytes_in=_most(counts.get("bytesIn"), shown.bytes_in),
+        removed=_removed(counts, shown.removed or {}),
         started_at=(before.started_at if before is not None else None) or timestamp(now),
         finished_at=((before.finished_at if before is not None else None) or timestamp(now)) if finished else None,
         message=_message(run, seen.items, state),
@@ -118,12 +125,19 @@ def _counts(items: tuple[ItemObservation, ...]) -> dict[str, int]:
     return dict(total)
 
 
-def _removed(counts: Mapping[str, int]) -> dict[str, int] | None:
-    removed = {
-        key.removeprefix(REMOVED_COUNT_PREFIX): counts[key]
-        for key in sorted(counts)
+def _most(count: int | None, shown: int | None) -> int | None:
+    """What was shown once stays: pods that have succeeded may be gone, and their counts with them."""
+    known = [each for each in (count, shown) if each is not None]
+    return max(known, default=None)
+
+
+def _removed(counts: Mapping[str, int], shown: Mapping[str, int]) -> dict[str, int] | None:
+    seen = {
+        key.removeprefix(REMOVED_COUNT_PREFIX): count
+        for key, count in counts.items()
         if key.startswith(REMOVED_COUNT_PREFIX)
     }
+    removed = {key: max(seen.get(key, 0), shown.get(key, 0)) for key in sorted({*seen, *shown})}
     return removed or None
 
 
@@ -173,4 +187,6 @@ def _summary(shown: list[PreparationStage], before: DataPreparation | None, obse
     summary.documents = counts.get("documentsOut", kept.documents)
     summary.tokens = counts.get("trainTokens", kept.tokens)
     summary.validation_tokens = counts.get("validationTokens", kept.validation_tokens)
+    summary.augmented_documents = counts.get("augmentedDocuments", kept.augmented_documents)
+    summary.augmented_tokens = counts.get("augmentedTokens", kept.augmented_tokens)
     return summary

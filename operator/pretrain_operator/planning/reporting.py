@@ -11,6 +11,7 @@ from pretrain_api.status import PreparationStage, PretrainJobStatus
 from pretrain_operator.planning.children import STAGE_COMMANDS, RetryPolicy, StageRun
 from pretrain_operator.planning.observed import Observed
 from pretrain_operator.planning.preparation import show_stage
+from pretrain_operator.planning.redoing import redone
 from pretrain_operator.planning.stages import stage_configurations
 from pretrain_operator.planning.step import Step
 
@@ -46,12 +47,13 @@ def report(job: PretrainJob, observed: Observed, status: PretrainJobStatus, outc
         reason=Reason.REPORTING,
         message="the report is being written",
         children=() if waits_for_others else (run,),
-        active=waits_for_others or (seen is not None and seen.active),
+        running=waits_for_others or (seen is not None and seen.running),
     )
 
 
 def _run(job: PretrainJob, observed: Observed, status: PretrainJobStatus, outcome: str) -> StageRun:
-    basis = [*stage_configurations(job, observed.inputs).values(), status.completed_configuration, outcome]
+    stages = stage_configurations(job, observed.inputs, redone(status.data_preparation))
+    basis = [*stages.values(), status.completed_configuration, outcome]
     return StageRun(
         component=Component.REPORT,
         command=STAGE_COMMANDS[Component.REPORT],

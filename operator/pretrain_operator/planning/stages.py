@@ -9,8 +9,7 @@ from pretrain_api.names import INDEXED_STAGES, PREPARATION_STAGES, Component
 from pretrain_api.resolve import content_hash, resolve
 from pretrain_api.spec.data import Data
 from pretrain_api.spec.job import PretrainJob
-
-_DEDUP = frozenset({Component.DEDUP_PAIRS, Component.DEDUP_CLUSTERS})
+from pretrain_api.vocabulary import tokens_to_reserve
 
 
 def preparation_stages(job: PretrainJob) -> tuple[Component, ...]:
@@ -19,10 +18,17 @@ def preparation_stages(job: PretrainJob) -> tuple[Component, ...]:
     if data.prepared is not None:
         return (Component.BLEND,)
     if data.tokenized:
-        return (Component.TOKENIZER, Component.BLEND)
-    if data.dedup.exact == "none" and data.dedup.near is None:
-        return tuple(stage for stage in PREPARATION_STAGES if stage not in _DEDUP)
-    return PREPARATION_STAGES
+        given = data.tokenizer.uri is not None or data.tokenizer.tiktoken is not None
+        return (Component.TOKENIZER, Component.BLEND) if given else (Component.BLEND,)
+    needless = {
+        stage
+        for stage, is_needed in (
+            (Component.FILTER_MODELS, data.clean.needs_models),
+            (Component.AUGMENT_PLAN, bool(data.augment)),
+        )
+        if not is_needed
+    }
+    return tuple(stage for stage in PREPARATION_STAGES if stage not in needless)
 
 
 def trains(job: PretrainJob) -> bool:
@@ -35,9 +41,11 @@ def completions(data: Data, stage: Component) -> int:
     return data.shards if stage in INDEXED_STAGES else 1
 
 
-def stage_configurations(job: PretrainJob, inputs: str) -> Mapping[Component, str]:
+def stage_configurations(
+    job: PretrainJob, inputs: str, redone: Mapping[str, int] | None = None
+) -> Mapping[Component, str]:
     """Return for each stage of the preparation the hash of all that it depends on: its part of the job, the stages
-    before it, and the listing of the input files.
+    before it, the listing of the input files, and how often it was done again because its output was gone.
 
     A changed hash makes the stage run again. Work items find out by their manifests what is really to be done, so
     depending on too much costs a look, and depending on too little would be wrong.
@@ -46,7 +54,8 @@ def stage_configurations(job: PretrainJob, inputs: str) -> Mapping[Component, st
     configurations: dict[Component, str] = {}
     before = inputs
     for stage in preparation_stages(job):
-        before = content_hash([stage, before, parts[stage]])
+        again = (redone or {}).get(stage, 0)
+        before = content_hash([stage, before, parts[stage], *([again] if again else [])])
         configurations[stage] = before
     return configurations
 
@@ -55,11 +64,15 @@ def _dependencies(job: PretrainJob) -> dict[Component, Any]:
     data = job.spec.data.model_dump(mode="json", by_alias=True)
     training = job.spec.training
     seed = training.seed if training is not None else None
+    asked = training.evaluation.multiple_choice if training is not None else ()
+    questions = [[each.name, each.uri] for each in asked]
     listed = data["sources"] + data["tokenized"]
-    mixture = [[source["weight"], source["epochs"]] for source in listed]
+    mixture = [[source["weight"], source["epochs"]] for source in listed] + [data["mixture"]] * bool(data["mixture"])
     sources = [{key: value for key, value in source.items() if key not in ("weight", "epochs")} for source in listed]
     given = {"sources": sources, "prepared": data["prepared"]}
     return {
+        # A percentile is taken from what the other filters leave of the sources.
+        Component.FILTER_MODELS: {**given, "clean": data["clean"], "seed": seed},
         Component.CLEAN: {
             **given,
             **{key: data[key] for key in ("shards", "clean", "badRecords", "keepRemoved", "decontaminate", "dedup")},
@@ -67,14 +80,26 @@ def _dependencies(job: PretrainJob) -> dict[Component, Any]:
         },
         Component.DEDUP_PAIRS: None,
         Component.DEDUP_CLUSTERS: None,
-        Component.TOKENIZER: {**given, "tokenizer": data["tokenizer"], "mixture": mixture, "seed": seed},
-        Component.TOKENIZE: {"split": data["split"], "seed": seed},
+        Component.TOKENIZER: {
+            **given,
+            "tokenizer": data["tokenizer"],
+            "reserved": tokens_to_reserve(job.spec),
+            "mixture": mixture,
+            "seed": seed,
+        },
+        Component.AUGMENT_PLAN: {"augment": data["augment"], "split": data["split"], "seed": seed},
+        Component.TOKENIZE: {
+            "split": data["split"],
+            "seed": seed,
+            **({"augment": data["augment"]} if data["augment"] else {}),
+        },
         Component.BLEND: {
             **given,
             "mixture": mixture,
             "curriculum": data["curriculum"],
             # The report names the passes over each source that the planned training makes.
             "tokens": training.tokens if training is not None else None,
+            **({"questions": questions} if questions else {}),
         },
     }
 

@@ -18,8 +18,8 @@ class Step:
     """Of the condition Running."""
     message: str = ""
     children: tuple[Child, ...] = ()
-    active: bool = False
-    """Do processes exist?"""
+    running: bool = False
+    """Of the condition Running: do processes work, with nothing in their way?"""
     failure: Failure | None = None
     paused: Failure | None = None
     """The trainer wants a person to look before it goes on."""

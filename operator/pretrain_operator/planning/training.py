@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pretrain_api.names import Component, ConditionType, Phase, Reason
+from pydantic import ValidationError
+
+from pretrain_api.names import ANNOTATION_ROLLBACK, Component, ConditionType, Phase, Reason
 from pretrain_api.schedule import batch_schedule
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import LastRestart, PodEnding, PretrainJobStatus
-from pretrain_api.wire import ENV_NUM_NODES, ENV_NUM_PROC_PER_NODE, ENV_WAIT_WHEN_COMPLETED, TrainerProgress
+from pretrain_api.wire import (
+    ENV_NUM_NODES,
+    ENV_NUM_PROC_PER_NODE,
+    ENV_ROLLBACK,
+    ENV_WAIT_WHEN_COMPLETED,
+    RollbackRequest,
+    TrainerProgress,
+)
 from pretrain_operator.planning.children import TRAINER_COMMAND, TrainerSet
 from pretrain_operator.planning.conditions import get_condition, parse_timestamp, timestamp
 from pretrain_operator.planning.failures import Failure, explain, is_final, is_free
 from pretrain_operator.planning.observed import Ending, Observed, PodObservation, RunState, TrainerObservation
+from pretrain_operator.planning.redoing import redone
 from pretrain_operator.planning.stages import stage_configurations, training_configuration
 from pretrain_operator.planning.step import Step
-
-MAX_ROLLBACKS_SHOWN = 20
 
 _PHASES = {
     "Starting": Phase.STARTING,
@@ -36,7 +44,7 @@ _REASONS = {
 
 def train(job: PretrainJob, observed: Observed, status: PretrainJobStatus, now: datetime) -> Step | None:
     """Write training into `status`; return what is to be done for it, None when it is complete."""
-    configuration = _configuration(job, observed)
+    configuration = _configuration(job, observed, status)
     trainer = observed.trainer
     if trainer.progress is not None:
         _show_progress(trainer.progress, status)
@@ -48,11 +56,13 @@ def train(job: PretrainJob, observed: Observed, status: PretrainJobStatus, now: 
     if failure := _failure(job, trainer, status, now):
         return Step(Phase.TRAINING, failure.reason, failure.message, failure=failure)
     if paused := _paused(trainer.progress, status):
-        return Step(Phase.SUSPENDED, paused.reason, paused.message, active=trainer.active, paused=paused)
+        return Step(Phase.SUSPENDED, paused.reason, paused.message, running=trainer.active, paused=paused)
     wanted = trainer_set(job, configuration, _num_nodes(job, observed, status))
     phase = _phase(trainer, wanted, status)
-    reason, message = _trouble(trainer) or (_REASONS[phase], trainer.progress.message if trainer.progress else "")
-    return Step(phase, reason, message, children=(wanted,), active=trainer.active)
+    trouble = _trouble(trainer)
+    reason, message = trouble or (_REASONS[phase], trainer.progress.message if trainer.progress else "")
+    # All pods train together: one that can't start keeps the others waiting.
+    return Step(phase, reason, message, children=(wanted,), running=trainer.running and trouble is None)
 
 
 def trainer_set(job: PretrainJob, configuration: str, num_nodes: int) -> TrainerSet:
@@ -61,6 +71,9 @@ def trainer_set(job: PretrainJob, configuration: str, num_nodes: int) -> Trainer
     environment = {ENV_NUM_NODES: str(num_nodes), ENV_WAIT_WHEN_COMPLETED: "true"}
     if processes != "auto":
         environment[ENV_NUM_PROC_PER_NODE] = str(processes)
+    request = rollback_request(job)
+    if isinstance(request, RollbackRequest):
+        environment[ENV_ROLLBACK] = request.model_dump_json(by_alias=True)
     return TrainerSet(
         num_nodes=num_nodes,
         num_proc_per_node=None if processes == "auto" else processes,
@@ -70,8 +83,25 @@ def trainer_set(job: PretrainJob, configuration: str, num_nodes: int) -> Trainer
     )
 
 
-def _configuration(job: PretrainJob, observed: Observed) -> str:
-    return training_configuration(job, stage_configurations(job, observed.inputs)[Component.BLEND])
+def rollback_request(job: PretrainJob) -> RollbackRequest | str | None:
+    """Return the rollback that a person asks for, None where nobody does, or what is wrong with the request."""
+    text = job.metadata.annotations.get(ANNOTATION_ROLLBACK)
+    if not text:
+        return None
+    try:
+        return RollbackRequest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join((f"metadata.annotations[{ANNOTATION_ROLLBACK}]", *(str(part) for part in first["loc"])))
+        return (
+            f"{path}: {first['msg']}; it is ignored "
+            'until it is like {"id": "a", "toStep": 1000, "skipSequences": null}, as `pretrain rollback` writes it'
+        )
+
+
+def _configuration(job: PretrainJob, observed: Observed, status: PretrainJobStatus) -> str:
+    stages = stage_configurations(job, observed.inputs, redone(status.data_preparation))
+    return training_configuration(job, stages[Component.BLEND])
 
 
 def _completed(observed: Observed, status: PretrainJobStatus, configuration: str) -> bool:
@@ -80,6 +110,8 @@ def _completed(observed: Observed, status: PretrainJobStatus, configuration: str
         return False
     if status.completed_configuration == configuration:
         return True
+    if observed.trainer.configuration not in (None, configuration):
+        return False
     progress = observed.trainer.progress
     left = any(pod.ending is not None and pod.ending.exit_code == 0 for pod in observed.trainer.pods)
     return (progress is not None and progress.state == "Completed") or (left and observed.completion_marker is True)
@@ -92,7 +124,9 @@ def _show_progress(progress: TrainerProgress, status: PretrainJobStatus) -> None
     if progress.checkpoints.latest is not None:
         status.checkpoints = progress.checkpoints
     if progress.rollbacks:
-        status.rollbacks = progress.rollbacks[-MAX_ROLLBACKS_SHOWN:]
+        status.rollbacks = progress.rollbacks
+    if progress.refused_rollback is not None:
+        status.refused_rollback = progress.refused_rollback
     if progress.goodput is not None:
         status.goodput = progress.goodput
     restarts = status.restarts
@@ -115,7 +149,7 @@ def _count_endings(job: PretrainJob, trainer: TrainerObservation, status: Pretra
         restarts.total += 1
         restarts.counted += counted
         restarts.last = LastRestart(
-            time=timestamp(now), reason=why.reason, node=str(pod.node_rank), message=why.message
+            time=timestamp(now), reason=why.reason, node=pod.node or str(pod.node_rank), message=why.message
         )
     window_start = now - timedelta(seconds=job.spec.failure_policy.restart_window_seconds)
     there = {pod.id for pod in trainer.pods}
@@ -180,9 +214,12 @@ def _phase(trainer: TrainerObservation, wanted: TrainerSet, status: PretrainJobS
     began = status.training is not None and status.training.step is not None
     broken = any(pod.state is not RunState.RUNNING for pod in trainer.pods)
     if broken and began:
-        return Phase.RESTARTING
-    if trainer.progress is None or not trainer.active:
-        return Phase.STARTING
+        return status.phase if status.phase in (Phase.STARTING, Phase.RESCALING) else Phase.RESTARTING
+    if not trainer.running:
+        return Phase.RESCALING if status.phase is Phase.RESCALING else Phase.STARTING
+    if trainer.progress is None:
+        # Not asked yet, by an operator that has just started perhaps: no reason to tell something new.
+        return status.phase if status.phase in _REASONS and not broken else Phase.STARTING
     return _PHASES.get(trainer.progress.state, Phase.TRAINING)
 
 

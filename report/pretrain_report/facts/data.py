@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from pretrain_api.wire import DataReport, SourceReport
+from pretrain_api.wire import DataReport, SourceReport, StageReport
 from pretrain_report import formats
 from pretrain_report.storage import Records
 
 BAD_RECORD = "unreadable record"
+_ALL_KINDS = "all"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,18 @@ def _in_order(removed: dict[tuple[str, str], int]) -> list[tuple[str, str]]:
     return sorted(removed, key=lambda key: (stages.index(key[0]), -removed[key], key[1]))
 
 
+def clusters_by_kind(report: DataReport) -> dict[str, dict[int, int]]:
+    """Return documents in a cluster to number of clusters, by kind: `exact`, and `exact and similar` together."""
+    order = sorted(report.duplicate_clusters, key=lambda kind: (kind == _ALL_KINDS, kind))
+    return {
+        "exact and similar" if kind == _ALL_KINDS else kind: report.duplicate_clusters[kind]
+        for kind in order
+        if report.duplicate_clusters[kind]
+    }
+
+
 def duplicate_summary(report: DataReport) -> list[tuple[str, int, int, int]]:
-    """Return (kind, clusters, documents beyond the first of each, largest cluster) by kind."""
+    """Return (kind, clusters, documents beyond the first of each, largest cluster) by kind, all kinds together last."""
     return [
         (
             kind,
@@ -68,18 +79,8 @@ def duplicate_summary(report: DataReport) -> list[tuple[str, int, int, int]]:
             sum((size - 1) * count for size, count in clusters.items()),
             max(clusters),
         )
-        for kind, clusters in sorted(report.duplicate_clusters.items())
-        if clusters
+        for kind, clusters in clusters_by_kind(report).items()
     ]
-
-
-def redacted(report: DataReport) -> dict[str, int]:
-    """Return pieces of personal data that were replaced, by kind."""
-    total: dict[str, int] = defaultdict(int)
-    for source in report.sources:
-        for kind, count in source.redacted.items():
-            total[kind] += count
-    return dict(sorted(total.items()))
 
 
 @dataclass(frozen=True)
@@ -89,31 +90,81 @@ class StageRow:
     name: str
     items: str
     documents_in: int | None
+    """None: not known, or not what the stage counts."""
     documents_out: int | None
     state: str = ""
     """Empty where only data/report.json is known, which holds no times either."""
     seconds: float | None = None
     message: str = ""
+    speed: str = ""
+    """Of one worker: text a second, else documents a second; empty: not known."""
 
 
 def stage_rows(records: Records) -> list[StageRow]:
     """Return the stages as status.json has them, otherwise as data/report.json does."""
+    speeds = {timing.name: _speed(timing) for timing in records.timings}
     preparation = records.status.data_preparation if records.status else None
     if preparation and preparation.stages:
         return [
             StageRow(
                 name=stage.name,
                 items=f"{stage.completed:,} of {stage.total:,}",
-                documents_in=stage.documents_in,
-                documents_out=stage.documents_out,
+                documents_in=stage.documents_in or None,
+                documents_out=stage.documents_out if stage.documents_in else None,
                 state=stage.state,
                 seconds=_seconds_between(stage.started_at, stage.finished_at),
                 message=stage.message or "",
+                speed=speeds.get(stage.name, ""),
             )
             for stage in preparation.stages
         ]
     stages = records.data_report.stages if records.data_report else []
-    return [StageRow(one.name, formats.count(one.items), one.documents_in, one.documents_out) for one in stages]
+    return [
+        StageRow(
+            one.name, formats.count(one.items), one.documents_in, one.documents_out, speed=speeds.get(one.name, "")
+        )
+        for one in stages
+    ]
+
+
+def _speed(timing: StageReport) -> str:
+    if timing.seconds <= 0:
+        return ""
+    if timing.bytes_in:
+        return f"{timing.bytes_in / 1e6 / timing.seconds:.3g} MB/s"
+    return f"{formats.compact(timing.documents_in / timing.seconds)} documents/s" if timing.documents_in else ""
+
+
+@dataclass(frozen=True)
+class LanguageRow:
+    """What is kept of a language."""
+
+    language: str
+    """"not known": of sources that don't name theirs."""
+    documents: int
+    bytes: int
+    tokens: int
+
+
+def languages(report: DataReport) -> list[LanguageRow]:
+    """Return the languages that sources name, the one with most tokens first; nothing if none does."""
+    if not any(source.language for source in report.sources):
+        return []
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for source in report.sources:
+        row = sums[source.language or "not known"]
+        row[0] += source.documents_kept
+        row[1] += source.bytes_kept
+        row[2] += source.train_tokens
+    rows = [LanguageRow(language, *row) for language, row in sums.items()]
+    return sorted(rows, key=lambda row: (-row.tokens, row.language))
+
+
+def removed_files(records: Records) -> list[str]:
+    """Return where removed documents were written out, if the job asked for it."""
+    if not records.spec.get("data", {}).get("keepRemoved"):
+        return []
+    return ["data/clean/*/removed.parquet", "data/tokenized/*.duplicates.parquet"]
 
 
 def _seconds_between(start: str | None, end: str | None) -> float | None:

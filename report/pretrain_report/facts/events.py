@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pretrain_api.names import LedgerEvent
+from pretrain_api.names import LedgerEvent, Reason
 from pretrain_report import formats
 from pretrain_report.storage import Records
 
@@ -14,6 +14,7 @@ MAX_EVENTS_SHOWN = 500
 _TONES: dict[str, str] = {
     LedgerEvent.SPIKE: "bad",
     LedgerEvent.ROLLBACK: "bad",
+    LedgerEvent.ROLLBACK_REFUSED: "bad",
     LedgerEvent.RESTART: "bad",
     LedgerEvent.HANG: "bad",
     LedgerEvent.CHECKPOINT_CORRUPT: "bad",
@@ -121,7 +122,7 @@ def _rollbacks_of_ledger(ledger: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if event["event"] == LedgerEvent.SPIKE:
             spike = {name: event[name] for name in ("loss", "baseline") if name in event}
         elif event["event"] == LedgerEvent.ROLLBACK:
-            found.append({**spike, **event})
+            found.append(event if event.get("reason") == Reason.REQUESTED_BY_USER else {**spike, **event})
         elif event["event"] == LedgerEvent.VERDICT and found and "recovered" in event:
             found[-1]["recovered"] = event["recovered"]
     return found
@@ -141,11 +142,14 @@ def _rollback_row(number: int, event: dict[str, Any], newest: bool) -> RollbackR
         skipped=span,
         loss="not finite" if event.get("loss", 0) is None else _loss(event.get("loss")),
         baseline=_loss(event.get("baseline")),
-        recovered=_verdict(event.get("recovered"), newest),
+        recovered=_verdict(event, newest),
     )
 
 
-def _verdict(recovered: Any, newest: bool) -> str:
+def _verdict(event: dict[str, Any], newest: bool) -> str:
+    recovered = event.get("recovered")
+    if event.get("reason") == Reason.REQUESTED_BY_USER:
+        return formats.MISSING
     if isinstance(recovered, bool):
         return "yes" if recovered else "no"
     return "not known yet" if newest else "no, spiked again"

@@ -46,7 +46,7 @@ def _no_samples(records: Records) -> str:
     if samples.get("count") == 0:
         return "None were asked for (spec.training.evaluation.samples.count is 0)."
     if records.completed is not None:
-        return "The trainer wrote none: it needs a SentencePiece tokenizer to do so."
+        return "The trainer wrote none: it needs a tokenizer to do so."
     return "samples.json isn't there: samples are written when training ends."
 
 

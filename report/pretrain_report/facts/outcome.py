@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pretrain_api.names import ConditionType, LedgerEvent, Phase, StageState
 from pretrain_api.status import PreparationStage
+from pretrain_api.wire import DataReport
 from pretrain_report import formats
 from pretrain_report.storage import Records
 
@@ -133,7 +134,7 @@ def _loss_figures(records: Records) -> list[Figure]:
     figures = []
     validation = final_validation_loss(records)
     if validation is not None:
-        perplexity = f"{math.exp(validation):,.1f}" if validation < 30 else "over 10¹³"
+        perplexity = formats.perplexity(validation)
         figures = [Figure("Validation loss", f"{validation:.3f}", "nats a token"), Figure("Perplexity", perplexity)]
     if records.metrics:
         loss = records.metrics.series["loss"]
@@ -188,6 +189,15 @@ def _goodput(records: Records) -> float | None:
     return float(given) if isinstance(given, (int, float)) else None
 
 
+def _training_tokens(report: DataReport) -> Figure:
+    new = sum(one.train_tokens for one in report.augmented)
+    total = sum(one.train_tokens for one in report.sources) + new
+    label, value = "Training tokens", formats.compact(total)
+    return (
+        Figure(label, value, f"{formats.compact(new)} in new documents") if report.augmented else Figure(label, value)
+    )
+
+
 def _data_figures(records: Records) -> list[Figure]:
     report = records.data_report
     if report is None:
@@ -196,6 +206,6 @@ def _data_figures(records: Records) -> list[Figure]:
     return [
         Figure("Documents kept", formats.count(kept), f"of {formats.count(read)}"),
         Figure("Text kept", formats.size(sum(one.bytes_kept for one in report.sources))),
-        Figure("Training tokens", formats.compact(sum(one.train_tokens for one in report.sources))),
+        _training_tokens(report),
         Figure("Validation tokens", formats.compact(sum(one.validation_tokens for one in report.sources))),
     ]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pretrain_api.wire import DataReport
+from pretrain_report.facts.data import clusters_by_kind
 from pretrain_report.formats import tokens
 from pretrain_report.plots.style import Palette, count_axis, new_figure
 
@@ -19,7 +20,7 @@ _LARGE_CLUSTER = 4
 
 
 def draw_lengths(report: DataReport, palette: Palette, width: int = 460, height: int = 210) -> Figure:
-    """Draw how many of the kept documents are how long. Raises ValueError without a histogram."""
+    """Draw how many of the cleaned documents are how long. Raises ValueError without a histogram."""
     counts: Counter[int] = Counter()
     for source in report.sources:
         counts.update({int(least): count for least, count in source.length_histogram.items()})
@@ -33,7 +34,7 @@ def draw_lengths(report: DataReport, palette: Palette, width: int = 460, height:
 
 def draw_clusters(report: DataReport, palette: Palette, width: int = 460, height: int = 210) -> Figure:
     """Draw how many clusters of duplicates there are by their size. Raises ValueError without clusters."""
-    kinds = {kind: _by_range(clusters) for kind, clusters in sorted(report.duplicate_clusters.items()) if clusters}
+    kinds = {kind: _by_range(clusters) for kind, clusters in clusters_by_kind(report).items()}
     if not kinds:
         raise ValueError("data/report.json has no clusters of duplicates")
     starts = sorted({start for clusters in kinds.values() for start in clusters})
@@ -44,8 +45,8 @@ def draw_clusters(report: DataReport, palette: Palette, width: int = 460, height
         places = [place + (index - (len(kinds) - 1) / 2) * share for place in range(len(starts))]
         heights = [clusters.get(start, 0) for start in starts]
         bars = axes.bar(places, heights, width=share, color=colours.get(kind, palette.stage))
-        _name_bars(bars, f"clusters-{kind}")
-    axes.set_xticks(range(len(starts)), [_range_label(start) for start in starts])
+        _name_bars(bars, f"clusters-{kind.replace(' ', '-')}")
+    axes.set_xticks(range(len(starts)), [tokens(start) for start in starts])
     _count_scale(axes, [count for clusters in kinds.values() for count in clusters.values()])
     return figure
 
@@ -55,10 +56,6 @@ def _by_range(clusters: Mapping[int, int]) -> Counter[int]:
     for size, count in clusters.items():
         ranges[size if size <= _LARGE_CLUSTER else (1 << ((size - 1).bit_length() - 1)) + 1] += count
     return ranges
-
-
-def _range_label(start: int) -> str:
-    return str(start) if start <= _LARGE_CLUSTER else f"{start}–{2 * (start - 1)}"
 
 
 def _bars(axes: Axes, counts: Mapping[str, int], colour: str, name: str) -> None:

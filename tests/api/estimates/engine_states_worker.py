@@ -52,7 +52,7 @@ def measure(precision: str, stage: int, group: ProcessGroup) -> int:
     tokens = torch.zeros((1, LENGTH), dtype=torch.int64)
     for last in (False, True, False):
         engine.set_learning_rate(1e-3)
-        engine.backward(tokens, tokens, last=last)
+        engine.backward({"input_ids": tokens, "labels": tokens}, last=last)
         engine.step()
     return sum(size for address, size in storages().items() if address not in before)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pretrain_api.estimates.activations import (
-    CHUNK_BYTES,
     TRAINER_KERNELS,
     Microbatch,
+    chunk_bytes,
     ends_bytes,
     layer_bytes,
     logits_bytes,
@@ -37,7 +37,7 @@ def kept_bytes(dtype: str, recompute: Recompute) -> int:
     from pretrain_trainer.models.families import build_model, initialize
 
     torch.manual_seed(0)
-    fields = {name: getattr(ARCHITECTURE, name) for name in ARCHITECTURE.__dataclass_fields__}
+    fields = ARCHITECTURE.fields()
     model = build_model(Model(**fields), 512, LENGTH, recompute)
     initialize(model, 1)
     model = model.to(getattr(torch, dtype)).train()
@@ -72,7 +72,7 @@ def test_kept_bytes(dtype: str, value_bytes: int, recompute: Recompute) -> None:
     )
     # What is there while the loss is computed, but gone when the forward pass ends: the chunk's logits, the FP32 copy
     # of the projection's gradient, the projection's input.
-    loss = logits_bytes(network, batch, TRAINER_KERNELS) - CHUNK_BYTES
+    loss = logits_bytes(network, batch, TRAINER_KERNELS) - chunk_bytes(network, batch)
     loss -= value_bytes * batch.tokens * network.hidden_size
     loss -= 4 * network.embedding_size if value_bytes == 2 else 0
     expected = layers + ends_bytes(network, batch, TRAINER_KERNELS) + loss

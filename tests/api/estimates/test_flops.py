@@ -62,7 +62,7 @@ def test_model_flops_are_those_of_the_trainer() -> None:
     from pretrain_trainer.models.families import build_model, flops_per_token
 
     shape = PRESETS["llama-7b"]
-    fields = {name: getattr(shape, name) for name in shape.__dataclass_fields__}
+    fields = shape.fields()
     model = build_model(Model(**fields), 32_000, 2048, device="meta")
     assert training_flops(network("llama-7b"), 1, 2048, "none").model == flops_per_token(model, 2048)
 

@@ -62,5 +62,7 @@ def test_required_presets_are_there() -> None:
 def test_preset_document() -> None:
     document = preset_document(published_models()["gpt3-175b"])
     assert document["documentedSettings"]["batchTokens"] == "32K->3.2M"
-    assert document["trainable"] is False
+    assert document["trainable"] is True
+    assert preset_document(published_models()["bloom-176b"])["trainable"] is True
+    assert preset_document(published_models()["opt-175b"])["trainable"] is False
     assert preset_document(published_models()["gpt2-124m"])["documentedSettings"] is None

@@ -1,4 +1,4 @@
-"""`python -m pretrain_cluster up | down | load ARCHIVE… | tools`; the last line of `up` is for the shell."""
+"""`python -m pretrain_cluster up | down | load ARCHIVE… | tools | prepare`; the last line of `up` is for the shell."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import shlex
 import sys
 from pathlib import Path
 
+from . import packages
+from .definitions import prometheus_operator_definitions
 from .errors import ClusterError
+from .host import why_not
 from .progress import Progress
+from .project_images import build_project_images, load_project_images
 from .selection import select
 from .tools import CLUSTER_MODULES, MORE_MODULES, build
 from .topology import tools_directory
@@ -24,9 +28,13 @@ def main() -> int:
         if options.command == "tools":
             _build(options.modules, progress)
             return 0
+        if options.command == "prepare":
+            _prepare(progress)
+            return 0
         cluster = select(progress)
         if options.command == "up":
             cluster.up()
+            load_project_images(cluster, progress)
             print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
         elif options.command == "down":
             cluster.down()
@@ -51,7 +59,21 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
     tools = commands.add_parser("tools", help="build programs where they aren't there yet, and say where they are")
     tools.add_argument("modules", nargs="*", metavar="MODULE", help=f"{', '.join(_MODULES)}; what a cluster is made of")
+    commands.add_parser("prepare", help="fetch and build all that tests need, so that their time is their own")
     return parser
+
+
+def _prepare(progress: Progress) -> None:
+    """Where no cluster can run nothing is done: its tests are skipped, too."""
+    reason = why_not()
+    if reason:
+        print(f"cluster: {reason}; its tests are skipped", file=sys.stderr)
+        return
+    packages.install(packages.CLUSTER_PACKAGES | packages.IMAGE_PACKAGES, progress)
+    packages.unpacked("prometheus", "usr/bin/prometheus", progress)
+    build(tools_directory(), progress, (*CLUSTER_MODULES, _MODULES["helm"]))
+    prometheus_operator_definitions(progress)
+    build_project_images()
 
 
 def _build(names: list[str], progress: Progress) -> None:

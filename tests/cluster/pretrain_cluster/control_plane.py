@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
+from . import daemons
 from .certificates import Authority
 from .errors import ClusterError
 from .machine import Machine
 from .processes import run, wait_until
-from .topology import API_SERVER, API_SERVER_PORT, API_SERVICE_ADDRESS, CONTROL_PLANE, SERVICE_NETWORK
+from .topology import API_SERVER, API_SERVER_PORT, CONTROL_PLANE
 
 ADDONS = Path(__file__).parent / "addons.yaml"
 ETCD_CLIENTS = "http://127.0.0.1:2379"
@@ -74,13 +72,7 @@ class ControlPlane:
         """Make certificates and configuration; doesn't need the machine."""
         self.volumes.mkdir(parents=True, exist_ok=True)
         authority = self.authority
-        authority.create()
-        service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
-        names = [f"DNS:{name}" for name in ("localhost", *service)]
-        names += [f"IP:{address}" for address in ("127.0.0.1", API_SERVICE_ADDRESS, CONTROL_PLANE.address)]
-        authority.issue("kube-apiserver", "/CN=kube-apiserver", ",".join(names))
-        authority.issue("kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client")
-        authority.issue("front-proxy-client", "/CN=front-proxy-client")
+        daemons.issue_api_server_certificates(authority, str(CONTROL_PLANE.address))
         for client, subject in _CLIENTS.items():
             authority.kubeconfig(self.kubeconfig(client), API_SERVER, *authority.issue(client, subject))
         self._corefile.write_text(_COREFILE % self.kubeconfig("coredns"))
@@ -91,89 +83,44 @@ class ControlPlane:
 
     def start_etcd(self) -> None:
         """Start etcd on the data that is there."""
-        self.machine.start_daemon(
-            [
-                self.programs["etcd"],
-                "--name=pretrain",
-                f"--initial-cluster=pretrain={ETCD_PEERS}",
-                f"--initial-advertise-peer-urls={ETCD_PEERS}",
-                "--data-dir=/var/lib/etcd",
-                f"--listen-client-urls={ETCD_CLIENTS}",
-                f"--advertise-client-urls={ETCD_CLIENTS}",
-                f"--listen-peer-urls={ETCD_PEERS}",
-                "--unsafe-no-fsync",  # a cluster that outlives no power cut
-                "--log-level=warn",
-            ]
-        )
+        etcd = daemons.Etcd(self.programs["etcd"], ETCD_CLIENTS, ETCD_PEERS, Path("/var/lib/etcd"))
+        self.machine.start_daemon(etcd.command())
 
     def start_api_server(self) -> None:
         """Start the API server, and wait until it is ready. Raises ClusterError if it isn't."""
-        certificates = self.authority.directory
         self.machine.start_daemon(
-            [
+            daemons.api_server(
                 self.programs["kube-apiserver"],
-                f"--etcd-servers={ETCD_CLIENTS}",
+                self.authority,
+                ETCD_CLIENTS,
+                API_SERVER_PORT,
                 f"--advertise-address={CONTROL_PLANE.address}",
-                f"--secure-port={API_SERVER_PORT}",
-                f"--service-cluster-ip-range={SERVICE_NETWORK}",
-                f"--client-ca-file={self.authority.certificate}",
-                f"--tls-cert-file={certificates}/kube-apiserver.crt",
-                f"--tls-private-key-file={certificates}/kube-apiserver.key",
-                f"--kubelet-certificate-authority={self.authority.certificate}",
-                f"--kubelet-client-certificate={certificates}/kubelet-client.crt",
-                f"--kubelet-client-key={certificates}/kubelet-client.key",
-                "--kubelet-preferred-address-types=InternalIP",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={self.authority.service_account_public_key}",
-                f"--service-account-signing-key-file={self.authority.service_account_key}",
-                *self._front_proxy_flags(),
-                "--authorization-mode=Node,RBAC",
-                "--enable-admission-plugins=NodeRestriction",
-                "--allow-privileged",
                 f"--default-not-ready-toleration-seconds={LEAVE_LOST_NODE_AFTER_SECONDS}",
                 f"--default-unreachable-toleration-seconds={LEAVE_LOST_NODE_AFTER_SECONDS}",
-            ]
+            )
         )
         self.machine.wait_for_daemon("kube-apiserver", self.api_server_ready)
 
-    def _front_proxy_flags(self) -> list[str]:
-        """How the API server shows itself to servers behind it: extension API servers, and webhooks by their pods."""
-        certificates = self.authority.directory
-        return [
-            f"--requestheader-client-ca-file={self.authority.certificate}",
-            "--requestheader-allowed-names=front-proxy-client",
-            "--requestheader-username-headers=X-Remote-User",
-            "--requestheader-group-headers=X-Remote-Group",
-            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-            f"--proxy-client-cert-file={certificates}/front-proxy-client.crt",
-            f"--proxy-client-key-file={certificates}/front-proxy-client.key",
-            "--enable-aggregator-routing",
-        ]
-
     def api_server_ready(self) -> bool:
         """Whether the API server says that it is ready."""
-        context = ssl.create_default_context(cafile=str(self.authority.certificate))
-        context.load_cert_chain(self.authority.directory / "admin.crt", self.authority.directory / "admin.key")
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
-        return _answers(opener, f"{API_SERVER}/readyz")
+        return daemons.api_server_ready(self.authority, API_SERVER)
 
     def start_controllers(self) -> None:
         """Start what is part of Kubernetes and works through the API server."""
-        manager, scheduler = self.kubeconfig("kube-controller-manager"), self.kubeconfig("kube-scheduler")
         self.machine.start_daemon(
-            [
+            daemons.controller_manager(
                 self.programs["kube-controller-manager"],
-                *_clients_of(manager),
-                f"--root-ca-file={self.authority.certificate}",
-                f"--service-account-private-key-file={self.authority.service_account_key}",
-                "--use-service-account-credentials",
+                self.authority,
+                self.kubeconfig("kube-controller-manager"),
                 f"--node-monitor-period={NODE_MONITOR_SECONDS}s",
                 f"--node-monitor-grace-period={NODE_LOST_AFTER_SECONDS}s",
-            ]
+            ),
+            restarted=True,
         )
-        self.machine.start_daemon([self.programs["kube-scheduler"], *_clients_of(scheduler)])
+        # It ends by itself when what it remembers doesn't fit what it sees, as after a lost API server.
+        self.machine.start_daemon(
+            daemons.scheduler(self.programs["kube-scheduler"], self.kubeconfig("kube-scheduler")), restarted=True
+        )
 
     def start_addons(self) -> None:
         """Start DNS and volumes, once the API server knows what they may do. Raises ClusterError where it fails."""
@@ -190,10 +137,8 @@ class ControlPlane:
 
     def wait_for_dns(self) -> None:
         """Wait until names are answered. Raises ClusterError if they aren't."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        self.machine.wait_for_daemon(
-            "coredns", lambda: _answers(opener, f"http://{CONTROL_PLANE.address}:{DNS_READY_PORT}/ready")
-        )
+        ready = f"http://{CONTROL_PLANE.address}:{DNS_READY_PORT}/ready"
+        self.machine.wait_for_daemon("coredns", lambda: daemons.answers(ready))
 
     def kubectl(self, *arguments: str | Path, input: str | None = None) -> str:  # noqa: A002
         """Run kubectl as the administrator, and give its standard output. Raises ClusterError where it fails."""
@@ -201,19 +146,3 @@ class ControlPlane:
             raise ClusterError("there is no cluster: start one by `make cluster`")
         command = [self.programs["kubectl"], f"--kubeconfig={self.kubeconfig('admin')}", *arguments]
         return run(command, input=input, doing=f"kubectl {' '.join(map(str, arguments[:3]))}")
-
-
-def _clients_of(kubeconfig: Path) -> list[str]:
-    """The flags by which a controller finds the API server; it is the only one of its kind, and listens to nobody."""
-    flags = [
-        f"--{flag}={kubeconfig}" for flag in ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
-    ]
-    return [*flags, "--bind-address=127.0.0.1", "--leader-elect=false"]
-
-
-def _answers(opener: urllib.request.OpenerDirector, url: str) -> bool:
-    try:
-        with opener.open(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except (URLError, OSError):
-        return False

@@ -1,4 +1,4 @@
-"""What the local cluster asks of the host: Linux and root, and to be the only launcher at work."""
+"""What the local cluster asks of the host: Linux, root and namespaces, and to be the only launcher at work."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import IO
 
 from .errors import ClusterError
-from .processes import wait_until
+from .processes import run, wait_until
 
 SECONDS_FOR_THE_LOCK = 60.0
+LEAST_MEMORY_BYTES = 6 << 30
+_NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--mount-proc")
 
 
 def check_host() -> None:
@@ -25,6 +27,29 @@ def check_host() -> None:
         raise ClusterError(
             "the cluster needs root, for namespaces and mounts: run it by sudo, or use CLUSTER=kind, or KUBECONFIG"
         )
+
+
+def why_not() -> str:
+    """Why no local cluster can run here, for tests that are skipped then; empty where one can."""
+    try:
+        check_host()
+        run(
+            [
+                "unshare",
+                *_NAMESPACES,
+                "sh",
+                "-c",
+                "mount -t tmpfs tmpfs /mnt && ip link add one type veth peer name two",
+            ]
+        )
+    except ClusterError as error:
+        return f"no cluster can run here: {error}"
+    if not os.access("/sys/fs/cgroup", os.W_OK):
+        return "no cluster can run here: control groups can't be made"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if memory < LEAST_MEMORY_BYTES:
+        return f"no cluster can run here: it needs {LEAST_MEMORY_BYTES >> 30} GiB of memory"
+    return ""
 
 
 @contextmanager

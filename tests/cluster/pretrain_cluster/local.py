@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,18 @@ from .host import check_host, copy_private, only_launcher
 from .images import write_program_image
 from .machine import Machine
 from .node import PAUSE_IMAGE, Node
-from .processes import wait_until
+from .processes import run, wait_until
 from .progress import Progress
 from .tools import build
-from .topology import CONTROL_PLANE, NODES, node, state_directory, tools_directory
+from .topology import (
+    CHECKOUT_IN_MACHINES,
+    CONTROL_PLANE,
+    NODES,
+    checkout_directory,
+    node,
+    state_directory,
+    tools_directory,
+)
 
 PROGRAMS_FILE = "programs.json"
 SECONDS_TO_READY = 120.0
@@ -68,10 +75,18 @@ class LocalCluster:
         machines = [self._machine(CONTROL_PLANE.name), *(self._machine(place.name) for place in NODES)]
         if not self.kubeconfig.exists() or any(machine.first() is None for machine in machines):
             return False
+        if not self._shows(checkout_directory()):
+            return False
         try:
             return self.control_plane.api_server_ready() and self._nodes_ready()
         except ClusterError:
             return False
+
+    def _shows(self, checkout: Path) -> bool:
+        """Is it this checkout that the nodes show to containers, or one of the same name that is gone?"""
+        first = self._machine(NODES[0].name).first()
+        shown = Path(f"/proc/{first.pid}/root{CHECKOUT_IN_MACHINES}") if first is not None else None
+        return shown is not None and shown.is_dir() and shown.samefile(checkout)
 
     def _start(self, programs: dict[str, Path]) -> None:
         self._progress.step("starting the machines")
@@ -119,8 +134,8 @@ class LocalCluster:
             self._machine(name).end()
         network.remove_host_link()
         cgroups.remove()
-        if self.directory.exists():
-            shutil.rmtree(self.directory)
+        # Images unpacked for each node are files by the hundred thousand; nothing is mounted there any more.
+        run(["rm", "-rf", "--one-file-system", "--", self.directory], doing=f"removing {self.directory}")
 
     # What tests use
 

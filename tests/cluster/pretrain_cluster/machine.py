@@ -10,6 +10,7 @@ from typing import IO
 
 from .errors import ClusterError
 from .processes import Process, all_processes, environment, run, wait_until
+from .topology import checkout_directory
 
 SECONDS_TO_START = 20.0
 SECONDS_TO_END = 30.0
@@ -30,6 +31,8 @@ _PREPARE = """
 set -eu
 mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/checkout
+mount --bind "$PRETRAIN_CHECKOUT" /run/checkout
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 (cd "$2/tunables" && find . -type f) | while read -r tunable; do
     mount --bind "$2/tunables/$tunable" "/proc/sys/$tunable"
@@ -70,7 +73,7 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment(),
+                env={**environment(), "PRETRAIN_CHECKOUT": str(checkout_directory())},
                 start_new_session=True,
             )
         wait_until(
@@ -138,12 +141,18 @@ class Machine:
         """Run a command inside to its end, and give its standard output. Raises ClusterError where it fails."""
         return run(self.command(*arguments), input=input, doing=f"{self.name}: {' '.join(map(str, arguments[:4]))}")
 
-    def start_daemon(self, arguments: Sequence[str | Path]) -> None:
-        """Start a program inside that goes on by itself; its output goes to `log` of its name."""
+    def start_daemon(self, arguments: Sequence[str | Path], restarted: bool = False) -> None:
+        """Start a program inside that goes on by itself; its output goes to `log` of its name.
+
+        Args:
+            arguments: the command.
+            restarted: start it again whenever it ends, as the kubelet of a control plane does.
+        """
+        command = ["sh", "-c", 'while :; do "$@"; sleep 1; done', "sh", *arguments] if restarted else arguments
         with self.log(Path(arguments[0]).name).open("ab") as output:
             # No parent is left outside the machine: setsid leaves it to the first process.
             subprocess.run(
-                self.command("setsid", "--fork", *arguments),
+                self.command("setsid", "--fork", *command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -165,7 +174,7 @@ class Machine:
         if process is None:
             return
         process.kill()
-        wait_until(lambda: not process.alive(), SECONDS_TO_END, lambda: f"{self.name}: {name} doesn't end", 0.01)
+        wait_until(process.gone, SECONDS_TO_END, lambda: f"{self.name}: {name} doesn't end", 0.01)
 
     def wait_for_daemon(self, name: str, ready: Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait until a daemon does its work.

@@ -13,7 +13,15 @@ from . import cgroups
 from .certificates import Authority
 from .images import images_of
 from .machine import Machine
-from .topology import API_SERVER, DNS_SERVICE_ADDRESS, POD_NETWORK, NodePlace
+from .topology import (
+    API_SERVER,
+    CHECKOUT_IN_CONTAINERS,
+    CHECKOUT_IN_MACHINES,
+    DNS_SERVICE_ADDRESS,
+    POD_NETWORK,
+    SHOWN_IN_CONTAINERS,
+    NodePlace,
+)
 
 CONTAINERD_SOCKET = Path("/run/containerd/containerd.sock")
 PAUSE_IMAGE = "localhost/pretrain-pause:1"
@@ -39,6 +47,7 @@ state = "/run/containerd"
     conf_dir = "{PLUGIN_CONFIGURATION}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+    base_runtime_spec = "/run/containerd-base.json"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
 """
@@ -122,10 +131,26 @@ class Node:
 
     def start_container_runtime(self, image_archives: list[Path]) -> None:
         """Start containerd, and load images. Raises ClusterError where it isn't ready in time."""
+        self._write_base_specification()
         self.machine.start_daemon(["containerd", "--config", self.machine.directory / "containerd.toml"])
         self.machine.wait_for_daemon("containerd", self._container_runtime_ready)
         for archive in image_archives:
             self.load_image(archive)
+
+    def _write_base_specification(self) -> None:
+        """Have every container see the checkout: images of PyTorch's size take minutes to load into each node."""
+        specification = json.loads(self.machine.run("ctr", "oci", "spec"))
+        # One by one: the checkout itself may be closed to other users, as a folder for temporary files is.
+        specification["mounts"] += [
+            {
+                "destination": str(CHECKOUT_IN_CONTAINERS / part),
+                "type": "bind",
+                "source": str(CHECKOUT_IN_MACHINES / part),
+                "options": ["rbind", "ro"],
+            }
+            for part in SHOWN_IN_CONTAINERS
+        ]
+        self.machine.run("tee", "/run/containerd-base.json", input=json.dumps(specification))
 
     def _container_runtime_ready(self) -> bool:
         first = self.machine.first()

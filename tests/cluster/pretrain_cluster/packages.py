@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from .errors import ClusterError
 from .processes import PATH, run
 from .progress import Progress
+from .topology import tools_directory
 
 # What each package is for: a program on the path, or a file.
 CLUSTER_PACKAGES = {
@@ -27,6 +29,39 @@ CLUSTER_PACKAGES = {
 
 IMAGE_PACKAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
 """What builds the project's images."""
+
+
+def unpacked(package: str, program: str, progress: Progress) -> Path:
+    """Fetch a package's program without installing the package, so that no service of it starts; return its path.
+
+    Args:
+        package: Its name.
+        program: Path of the program in the package.
+        progress: Where to say what is done.
+
+    Raises:
+        ClusterError: it can't be fetched.
+    """
+    folder = tools_directory() / f"debian-{package}"
+    if not (folder / program).exists():
+        if shutil.which("apt-get") is None:
+            raise ClusterError(f"{program} comes from the Debian package {package}, and this is no Debian")
+        progress.step(f"fetching {package}")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+            _download(package, Path(name))
+            (archive,) = Path(name).glob("*.deb")
+            run(["dpkg", "-x", archive, folder])
+    return folder / program
+
+
+def _download(package: str, folder: Path) -> None:
+    command = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package]
+    try:
+        run(command, callers_environment=True, folder=folder)
+    except ClusterError:  # the lists of packages may be old, or not there yet
+        run(_apt_get("update"), callers_environment=True)
+        run(command, callers_environment=True, folder=folder)
 
 
 def missing(packages: dict[str, str]) -> list[str]:

@@ -39,6 +39,12 @@ class Process:
         found = read_process(self.pid)
         return found is not None and found.arguments == self.arguments
 
+    def gone(self) -> bool:
+        """Whether nothing is left of it: one that was killed holds its ports until its last thread has ended."""
+        if self.alive():
+            return False
+        return not (PROC / str(self.pid)).exists() or read_process(self.pid) is not None
+
 
 def read_process(pid: int) -> Process | None:
     """The process of that id, or None where there is none any more, or only its exit status is left."""
@@ -68,6 +74,7 @@ def run(
     input: str | IO[bytes] | None = None,  # noqa: A002
     doing: str = "",
     callers_environment: bool = False,
+    folder: Path | None = None,
 ) -> str:
     """Run a command to its end, and give its standard output.
 
@@ -76,6 +83,7 @@ def run(
         input: what it reads: text, or an open file; nothing by default.
         doing: what to say the command was for, should it fail; the command itself by default.
         callers_environment: give it the caller's environment, which says how to reach package servers.
+        folder: where it runs; here by default.
 
     Raises:
         ClusterError: it isn't there, or it failed: with the last line that it wrote.
@@ -86,7 +94,7 @@ def run(
     pipe = subprocess.PIPE
     env = dict(os.environ) if callers_environment else environment()
     try:
-        with subprocess.Popen(words, stdin=source, stdout=pipe, stderr=pipe, env=env) as process:
+        with subprocess.Popen(words, stdin=source, stdout=pipe, stderr=pipe, env=env, cwd=folder) as process:
             output, errors = process.communicate(input.encode() if isinstance(input, str) else None)
     except FileNotFoundError as error:
         raise ClusterError(f"{words[0]} is not installed: needed for {doing}") from error

@@ -19,6 +19,11 @@ API_SERVER_PORT = 6443
 HOST_LINK = "pretrain0"
 """The host's end of the link to the machines."""
 
+CHECKOUT_IN_MACHINES = Path("/run/checkout")
+CHECKOUT_IN_CONTAINERS = Path("/opt/checkout")
+"""Every container sees parts of the checkout there, read-only: the light trainer image is made of them."""
+SHOWN_IN_CONTAINERS = (".venv", "api", "trainer")
+
 HIDDEN_FROM_MACHINES = (Path("/var"), Path("/run"), Path("/tmp"))
 """Folders that each machine has for itself, so what lies there on the host can't be used in one."""
 
@@ -75,6 +80,16 @@ def tools_directory() -> Path:
         ClusterError: the environment puts it where machines can't see it.
     """
     return _visible(_base("XDG_CACHE_HOME", ".cache") / "pretrain" / "tools")
+
+
+def images_directory() -> Path:
+    """Where archives of the project's images are kept."""
+    return _base("XDG_CACHE_HOME", ".cache") / "pretrain" / "images"
+
+
+def checkout_directory() -> Path:
+    """The checkout that this package is in. Machines see it, wherever it is, at CHECKOUT_IN_MACHINES."""
+    return Path(__file__).resolve().parents[3]
 
 
 def _base(variable: str, below_home: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain_dataprep.dedup.clusters import Clusters, ranks, size_histogram
+from pretrain_dataprep.dedup.clusters import Clusters, ranks, scaled_scores, size_histogram
 
 Pairs = list[tuple[int, int]]
 
@@ -60,7 +60,7 @@ def test_memory_is_at_most_16_bytes_a_document() -> None:
 
 @pytest.mark.parametrize(
     ("keep", "winner"),
-    [("longest", (1, 500, 1)), ("source-priority", (0, 400, 2))],
+    [("longest", (1, 500, 1)), ("quality", (1, 500, 1)), ("source-priority", (0, 400, 2))],
 )
 def test_ranks(keep: str, winner: tuple[int, int, int]) -> None:
     candidates = [(0, 400, 1), (0, 400, 2), (0, 300, 9), (1, 500, 0), (1, 500, 1)]
@@ -69,6 +69,12 @@ def test_ranks(keep: str, winner: tuple[int, int, int]) -> None:
         key=lambda c: ranks(c[0], np.array([c[1]], np.uint32), np.array([c[2] << 40], np.uint64), keep)[0],
     )
     assert best == winner
+
+
+def test_the_better_score_survives_by_one_part_in_ten_million() -> None:
+    scores = np.array([0.0, 1e-7, 0.5, 0.5000001, 1.0], np.float32)
+    rank = ranks(0, scaled_scores(scores), np.zeros(5, np.uint64), "quality")
+    assert (rank[1:] > rank[:-1]).all()
 
 
 def test_a_longer_document_survives_however_long() -> None:

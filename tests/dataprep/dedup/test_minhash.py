@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from pretrain_dataprep.dedup import minhash
 from pretrain_dataprep.dedup.band_keys import band_keys
 from pretrain_dataprep.dedup.banding import choose_bands
+from pretrain_dataprep.dedup.minhash import Scheme
+from pretrain_dataprep.dedup.shingles import Shingling
 from pretrain_dataprep.text.batch import TextBatch
 from pretrain_dataprep.text.words import words_of
 
@@ -44,51 +47,70 @@ def test_golden_signature() -> None:
     assert ours.tolist() == [63217260, 131247162, 308645290, 1412089388]
 
 
-def shingle_hashes(text: str, ngram: int) -> list[int]:
+def mix(value: int) -> int:
+    value ^= value >> 33
+    value = value * 0xFF51AFD7ED558CCD % 2**64
+    value ^= value >> 33
+    value = value * 0xC4CEB9FE1A85EC53 % 2**64
+    return value ^ (value >> 33)
+
+
+def ngram_hashes(units: list[int], ngram: int) -> list[int]:
     """The definition, in Python integers."""
-
-    def mix(value: int) -> int:
-        value ^= value >> 33
-        value = value * 0xFF51AFD7ED558CCD % 2**64
-        value ^= value >> 33
-        value = value * 0xC4CEB9FE1A85EC53 % 2**64
-        return value ^ (value >> 33)
-
-    words = [int(value) for value in words_of(text)[0]]
-    length = min(ngram, len(words))
+    length = min(ngram, len(units))
     hashes = []
-    for first in range(len(words) - length + 1 if words else 0):
+    for first in range(len(units) - length + 1 if units else 0):
         state = 0
-        for word in words[first : first + length]:
-            state = (state * 0x9E3779B97F4A7C15 + word) % 2**64
+        for unit in units[first : first + length]:
+            state = (state * 0x9E3779B97F4A7C15 + unit) % 2**64
         hashes.append(mix(state) >> 32)
     return hashes
 
 
+def hashes_by_definition(text: str, shingling: Shingling) -> list[int]:
+    if shingling.unit == "word":
+        return ngram_hashes([int(value) for value in words_of(text)[0]], shingling.ngram)
+    return ngram_hashes([mix(ord(character)) for character in " ".join(text.lower().split())], shingling.ngram)
+
+
+WORDS = st.text(max_size=200)
+CHARACTERS = st.text(alphabet="abAB \n\tÉé中Я-", max_size=100)
+
+
+@pytest.mark.parametrize("scheme", ["affine32", "legacy"])
+@pytest.mark.parametrize("unit", ["word", "character"])
 @settings(deadline=None, max_examples=50)
-@given(texts=st.lists(st.text(max_size=200), max_size=5), ngram=st.integers(1, 7))
-def test_documents_are_signed_by_their_shingles(texts: list[str], ngram: int) -> None:
-    parameters = minhash.permutations(32)
-    signatures, shingles = minhash.signatures(TextBatch.of(text.encode() for text in texts), ngram, parameters)
-    for text, signature, count in zip(texts, signatures, shingles, strict=True):
-        expected = shingle_hashes(text, ngram)
+@given(data=st.data(), ngram=st.integers(1, 7), seed=st.integers(0, 2**32 - 1))
+def test_documents_are_signed_by_their_shingles(
+    scheme: Scheme, unit: Literal["word", "character"], data: st.DataObject, ngram: int, seed: int
+) -> None:
+    texts = data.draw(st.lists(WORDS if unit == "word" else CHARACTERS, max_size=5))
+    batch, shingling = TextBatch.of(text.encode() for text in texts), Shingling(ngram, unit)
+    parameters = minhash.permutations(32, scheme, seed)
+    signatures, shingles = minhash.signatures(batch, shingling, parameters)
+    values, ends = shingling.sets(batch)
+    sets = np.split(values, ends[:-1]) if texts else []
+    for text, signature, count, distinct in zip(texts, signatures, shingles, sets, strict=True):
+        expected = hashes_by_definition(text, shingling)
         assert count == len(expected)
-        assert (signature == minhash.signature(np.array(expected, np.uint32), parameters)).all()
+        assert (signature == theirs(expected, 32, seed, scheme)).all()
+        assert distinct.tolist() == sorted(set(expected))
 
 
-def test_lsh_of_datasketch_loads_the_signatures() -> None:
+@pytest.mark.parametrize("scheme", ["affine32", "legacy"])
+def test_lsh_of_datasketch_loads_the_signatures(scheme: Scheme) -> None:
     generator = random.Random(3)
     base = [f"word{generator.randrange(500)}" for _ in range(300)]
     near = [*base[:290], "other", *base[291:]]
     far = [f"word{generator.randrange(500)}" for _ in range(300)]
     batch = TextBatch.of(" ".join(words).encode() for words in (base, near, far))
-    signatures, _ = minhash.signatures(batch, 5, minhash.permutations(128))
+    signatures, _ = minhash.signatures(batch, Shingling(5), minhash.permutations(128, scheme, seed=7))
     bands, rows = choose_bands(0.8, 128)
     index = MinHashLSH(threshold=0.8, num_perm=128)
     assert (index.b, index.r) == (bands, rows) == (9, 13)
     for name, signature in enumerate(signatures):
-        index.insert(name, MinHash(hashvalues=signature, scheme="affine32"))
-    assert sorted(index.query(MinHash(hashvalues=signatures[0], scheme="affine32"))) == [0, 1]
+        index.insert(name, MinHash(hashvalues=signature, seed=7, scheme=scheme))
+    assert sorted(index.query(MinHash(hashvalues=signatures[0], seed=7, scheme=scheme))) == [0, 1]
     keys = band_keys(signatures, bands, rows)
     shared = [int((keys[0] == keys[other]).sum()) for other in (0, 1, 2)]
     equal = [

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import gzip
+import itertools
 import json
+import os
+import random
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -13,18 +19,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pretrain_api.spec.data import Source as SourceSpec
-from pretrain_dataprep.errors import ConfigurationError, InputError
+from pretrain_dataprep.errors import DamagedFileError, InputError
 from pretrain_dataprep.sources import records
 from pretrain_dataprep.sources.decompress import open_uncompressed
 from pretrain_dataprep.sources.files import FileSource
 from pretrain_dataprep.sources.html import html_to_text
-from pretrain_dataprep.sources.interface import BadRecord, Document, Record
-from pretrain_dataprep.sources.opening import chunks_of_shard, open_source
+from pretrain_dataprep.sources.interface import BadRecord, Chunk, Document, Record
+from pretrain_dataprep.sources.opening import chunks_of_shard, open_source, uneven_chunks
 from pretrain_dataprep.sources.sample import SampleSource
 
 
-def source(uri: object, chunk_bytes: int = 1 << 26, **fields: object) -> FileSource:
-    return FileSource(SourceSpec(name="web", uri=str(uri), **fields), chunk_bytes)  # type: ignore[arg-type]
+def source(uri: object, chunk_bytes: int | None = None, **fields: object) -> FileSource:
+    return FileSource(SourceSpec(name="web", uri=str(uri), **fields), chunk_bytes=chunk_bytes)  # type: ignore[arg-type]
 
 
 def read_all(files: FileSource) -> list[Record]:
@@ -85,11 +91,41 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
     assert texts(source(f"file://{tmp_path}/b*")) == ["three\r\n"]
 
 
+def test_members_of_gzip_files_may_be_empty_and_padded(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"document {number}"}).encode() + b"\n" for number in range(50)]
+    members = [
+        gzip.compress(b"".join(lines[:20])),
+        gzip.compress(b""),
+        b"\0" * 100_000,
+        gzip.compress(b"".join(lines[20:])),
+    ]
+    (tmp_path / "a.jsonl.gz").write_bytes(b"".join(members) + b"\0" * 512)
+    assert len(texts(source(tmp_path))) == 50
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_what_comes_before_damage_is_read(tmp_path: Path, suffix: str) -> None:
+    generator = random.Random(1)
+    lines = b"".join(json.dumps({"text": f"{generator.getrandbits(999):x}"}).encode() + b"\n" for _ in range(3000))
+    packed = gzip.compress(lines) if suffix == ".gz" else zstandard.ZstdCompressor().compress(lines)
+    (tmp_path / f"a.jsonl{suffix}").write_bytes(packed[: len(packed) // 2])
+    files = source(tmp_path)
+    reading = files.read(files.chunks()[0])
+    found = list(itertools.islice(reading, 1000))
+    with pytest.raises(DamagedFileError, match="the compressed file is truncated"):
+        list(reading)
+    assert len(found) == 1000
+
+
 def test_text_field_and_explicit_format(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b'{"body": "one", "text": 2}\n')
     assert texts(source(tmp_path / "data", format="jsonl", text_field="body")) == ["one"]
-    with pytest.raises(ConfigurationError, match="parquet is not available yet"):
-        read_all(source(tmp_path / "data", format="parquet"))
+    (tmp_path / "data").write_bytes(b'{"meta": {"body": "two", "n": 1}}\n{"meta.body": "three"}\n{"meta": {}}\n')
+    nested = read_all(source(tmp_path / "data", format="jsonl", text_field="meta.body"))
+    assert [record.text for record in nested if isinstance(record, Document)] == ["two", "three"]
+    assert [record.cause for record in nested if isinstance(record, BadRecord)] == [
+        "no field 'meta.body'; the record has 'meta'"
+    ]
 
 
 def test_numbers_that_json_does_not_know_are_no_reason_to_lose_a_document(tmp_path: Path) -> None:
@@ -167,6 +203,23 @@ def test_remote_files() -> None:
         system.rm("/corpus", recursive=True)
 
 
+def test_the_order_of_listing_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b/2", "a/1", "c", "a/0", "b/10"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.txt").write_text(name)
+    chunks = {uri: source(tmp_path / uri).chunks() for uri in ("", "**/*.txt")}
+    walk, matches = os.walk, glob.glob
+
+    def shuffled(items: Iterable[Any]) -> list[Any]:
+        return random.Random(5).sample(found := list(items), len(found))
+
+    monkeypatch.setattr("os.walk", lambda *a, **k: shuffled((p, d, shuffled(n)) for p, d, n in walk(*a, **k)))
+    monkeypatch.setattr("glob.glob", lambda *a, **k: shuffled(matches(*a, **k)))
+    for uri, expected in chunks.items():
+        assert source(tmp_path / uri).chunks() == expected
+        assert len(expected) == 5
+
+
 def test_dealing(tmp_path: Path) -> None:
     for name in "abcdefg":
         (tmp_path / f"{name}.txt").write_text(name)
@@ -204,3 +257,15 @@ def test_reader_keeps_count(tmp_path: Path) -> None:
         assert reader.offset == 4
         assert reader.read(100) == b"def"
         assert reader.offset == 7
+
+
+def test_a_file_that_shards_cannot_share_is_named() -> None:
+    def whole(name: str, megabytes: int) -> Chunk:
+        return Chunk(name, name, 0, megabytes * 1_000_000, megabytes * 1_000_000)
+
+    note = uneven_chunks([whole("a.jsonl.zst", 2000), whole("b.jsonl.zst", 100)], 4)
+    assert note is not None
+    assert note.startswith("one worker reads 3.8 times the mean of all, and 2 of 4 shards have nothing to read: ")
+    assert "a.jsonl.zst alone has 2,000 MB and can't be cut; give its text in more files than shards" in note
+    assert uneven_chunks([whole("a.warc.gz", 2), whole("b.warc.gz", 1)], 8) is None, "nobody waits for little text"
+    assert uneven_chunks([whole(f"{number}.warc.gz", 900) for number in range(12)], 8) is None

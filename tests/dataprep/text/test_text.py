@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import re
+import textwrap
 import unicodedata
 
 import pytest
@@ -11,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrain_api.spec.data import Clean, Normalize
+from pretrain_api.spec.filters import MetricThresholds
+from pretrain_dataprep.cleaning.sieve import Sieve
 from pretrain_dataprep.kernels.words import SINGLE
 from pretrain_dataprep.text.batch import TextBatch
-from pretrain_dataprep.text.filters import judge, rules_for, wants_repetition
-from pretrain_dataprep.text.measure import measure
+from pretrain_dataprep.text.filters import filters_for, judge, wants_repetition
+from pretrain_dataprep.text.measure import STOP_WORDS, measure
 from pretrain_dataprep.text.metrics import Metric
 from pretrain_dataprep.text.tidy import normalize_unicode, tidy
 from pretrain_dataprep.text.words import words_of
@@ -107,6 +111,9 @@ def test_metrics() -> None:
     assert found[Metric.ELLIPSIS_LINE_FRACTION] == pytest.approx(1 / 3)
     # Tokens: 7 words and 4 symbols (#, ..., -, -).
     assert found[Metric.ALPHABETIC_WORD_FRACTION] == pytest.approx(7 / 11)
+    # The same, for each symbol is one character, or an ellipsis.
+    assert found[Metric.ALPHABETIC_TOKEN_FRACTION] == pytest.approx(7 / 11)
+    assert metrics_of("a->b, (c)")[Metric.ALPHABETIC_TOKEN_FRACTION] == pytest.approx(3 / 8)
     assert found[Metric.STOP_WORDS] == 2
     assert found[Metric.DUPLICATE_LINE_FRACTION] == pytest.approx(1 / 3)
     assert found[Metric.DUPLICATE_LINE_CHARACTER_FRACTION] == pytest.approx(3 / 36)
@@ -133,7 +140,7 @@ def test_scripts_without_spaces_have_no_word_length() -> None:
 
 
 def verdict(text: str, clean: Clean, language: str | None = None) -> str | None:
-    rules = rules_for(clean, language)
+    rules = filters_for(clean, language).rules
     verdicts = judge(measure(TextBatch.of([text.encode()]), *wants_repetition(rules)), rules)
     return verdicts.reasons[verdicts.codes[0]] if verdicts.codes[0] >= 0 else None
 
@@ -190,3 +197,117 @@ def test_thresholds_are_overridden_one_by_one() -> None:
     assert verdict(PROSE, Clean(preset="none", max_words=10)) == "too-many-words"
     assert verdict("", Clean(preset="none")) == "too-short"
     assert verdict("!", Clean(preset="none")) is None
+
+
+NOUNS = [
+    "river",
+    "stone",
+    "bridge",
+    "window",
+    "garden",
+    "morning",
+    "letter",
+    "system",
+    "memory",
+    "engine",
+    "pattern",
+    "winter",
+    "market",
+    "village",
+    "teacher",
+    "question",
+    "answer",
+    "reason",
+    "method",
+    "weight",
+    "travel",
+    "mountain",
+    "ocean",
+    "forest",
+    "animal",
+    "silver",
+    "quiet",
+]
+WORDS = [*STOP_WORDS, *NOUNS]
+
+
+def sentences(seed: int, count: int, words: int) -> list[str]:
+    generator = random.Random(seed)
+    return [" ".join(generator.choice(WORDS) for _ in range(words)).capitalize() + "." for _ in range(count)]
+
+
+LINES = sentences(1, 30, 9)
+ARTICLE = "\n".join(LINES)
+AGAIN = "\n".join(line for pair in zip(sentences(2, 5, 9), LINES[:5], strict=True) for line in pair)
+
+
+def outcome(text: str, clean: Clean, language: str | None = None) -> str | None:
+    sieve = Sieve(TextBatch.of([text.encode()]))
+    sieve.filter(filters_for(clean, language))
+    return sieve.removed[0][1] if sieve.removed else None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (ARTICLE, None),
+        ("A line of five words stays. A second one. A third one.", None),
+        ("A line of five words stays. A second one.", "too-few-sentences"),
+        (ARTICLE + "\nLorem ipsum dolor sit amet, consectetur.", "lorem-ipsum"),
+        (ARTICLE + "\nA line with code like {this} one.", "curly-bracket"),
+        (ARTICLE + "\n{ without an end", None),
+    ],
+)
+def test_c4_preset(text: str, reason: str | None) -> None:
+    assert outcome(text, Clean(preset="c4")) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (ARTICLE, None),
+        (ARTICLE.replace("\n", " ").replace(".", ","), "too-few-sentences"),
+        (ARTICLE.replace(".", ","), "too-few-ended-lines"),
+        ("\n".join("\n".join(textwrap.wrap(line, 26)) for line in sentences(1, 30, 8)), "short-lines"),
+        (f"{ARTICLE}\n{AGAIN}", "duplicate-line-text"),
+        ("the river and that window", "too-few-words"),
+    ],
+)
+def test_fineweb_preset(text: str, reason: str | None) -> None:
+    assert outcome(text, Clean(preset="fineweb"), "en") == reason
+
+
+def test_line_metrics() -> None:
+    found = metrics_of("ends here.\n\n    indented to more than thirty chars\nends。\nends")
+    assert found[Metric.TERMINAL_LINE_FRACTION] == pytest.approx(2 / 4)
+    assert found[Metric.SHORT_LINE_FRACTION] == pytest.approx(3 / 4)
+    assert found[Metric.LINE_FEED_TO_WORD_RATIO] == pytest.approx(4 / 10)
+    again = metrics_of("ä line\nä line")
+    assert again[Metric.DUPLICATE_LINE_CHARACTER_FRACTION] == pytest.approx(6 / 13)
+    assert again[Metric.DUPLICATE_LINE_TEXT_FRACTION] == pytest.approx(6 / 12)
+
+
+@pytest.mark.parametrize(
+    ("preset", "bounds", "reason"),
+    [
+        ("none", {"terminalLineFraction": {"min": 0.99}}, "low-terminal-line-fraction"),
+        ("none", {"terminalLineFraction": {"min": 0.9}}, None),
+        ("gopher", {"alphabeticWordFraction": {"max": 0.5}}, "high-alphabetic-word-fraction"),
+        ("fineweb", {}, "duplicate-line-text"),
+        ("fineweb", {"duplicateLineTextFraction": {"max": 0.15}}, None),
+        ("c4", {}, None),
+        ("c4", {"duplicateLineFraction": {"min": 0.5}}, "low-duplicate-line-fraction"),
+    ],
+)
+def test_any_metric_can_be_bounded(preset: str, bounds: dict[str, dict[str, float]], reason: str | None) -> None:
+    text = f"{ARTICLE}\n{AGAIN}\nThis line has no end\nNor has this line"
+    clean = Clean.model_validate({"preset": preset, "metrics": bounds})
+    assert outcome(text, clean, "en") == reason
+
+
+def test_every_metric_has_a_threshold() -> None:
+    own = {"CHARACTERS", "WORDS", "MEAN_WORD_LENGTH", "HASH_TO_WORD_RATIO", "ELLIPSIS_TO_WORD_RATIO"}
+    own |= {"DUPLICATE_NGRAM_FRACTION"}
+    fields = {name.upper() for name in MetricThresholds.model_fields}
+    assert fields | own == {metric.name for metric in Metric}
+    assert not fields & own

@@ -1,8 +1,9 @@
 """A small preparation program that speaks the protocol of docs/wire-formats.md.
 
 Usage: stage.py STAGE SCRIPT. SCRIPT is JSON: {"clean-1": ["70", "hang", "0"]} gives what the tries of a work item do,
-one after the other: an exit code, a signal's name, hang (until SIGTERM), deaf (SIGTERM ignored). The last entry holds
-for all further tries; items that aren't named succeed. Every try is noted in tries.jsonl of the storage.
+one after the other: an exit code, a signal's name, hang (until SIGTERM), deaf (SIGTERM ignored), gone:STAGE (the output
+of that stage isn't there). The last entry holds for all further tries; items that aren't named succeed. Every
+try is noted in tries.jsonl of the storage.
 """
 
 import json
@@ -12,10 +13,12 @@ import sys
 from pathlib import Path
 
 FOLDERS = {
+    "filter-models": "data/filters",
     "clean": "data/clean",
     "dedup-pairs": "data/dedup",
     "dedup-clusters": "data/dedup",
     "tokenizer": "data/tokenizer",
+    "augment-plan": "data/augmentation",
     "tokenize": "data/tokenized",
     "blend": "data",
     "report": "report",
@@ -23,8 +26,9 @@ FOLDERS = {
 REASONS = {64: "InvalidConfiguration", 65: "MissingData", 75: "StorageFull"}
 
 
-def say(outcome, reason, message="", counts=None):
+def say(outcome, reason, message="", counts=None, missing=None):
     document = {"outcome": outcome, "reason": reason, "message": message, "counts": counts or {}}
+    document |= {"missingStage": missing} if missing else {}
     Path(os.environ["PRETRAIN_TERMINATION_LOG"]).write_text(json.dumps(document))
 
 
@@ -82,6 +86,10 @@ def main():
         hang()
     if action.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[action])
+    if action.startswith("gone:"):
+        missing = action.removeprefix("gone:")
+        say("Failed", "MissingOutput", f"data/{missing} isn't there; it is made again", missing=missing)
+        sys.exit(75)
     if action != "0":
         say("Failed", REASONS.get(int(action), "InternalError"), f"corpus.jsonl:3: broken ({action}); mend line 3")
         sys.exit(int(action))

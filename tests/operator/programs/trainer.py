@@ -77,6 +77,9 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     marker = STORAGE / "completed.json"
     step = saved()
+    wanted = os.environ["PRETRAIN_TRAINING_CONFIGURATION"]
+    if marker.exists() and json.loads(marker.read_text())["configuration"] != wanted:
+        marker.rename(STORAGE / "completed-before.json")
     while step < script["steps"] and not marker.exists():
         if stop.wait(script.get("secondsPerStep", 0.01)):
             save(step)
@@ -92,7 +95,7 @@ def main():
             if deaths[step].startswith("SIG"):
                 os.kill(os.getpid(), signal.Signals[deaths[step]])
             leave(int(deaths[step]), "Failed", script.get("reason", "RankFailed"), "rank 1 crashed; see its log")
-    marker.write_text("{}")
+    marker.write_text(json.dumps({"configuration": wanted}))
     state["state"] = "Completed"
     stop.wait()
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rank_harness import write_blend, write_pair
 
 from pretrain_api.wire import StorageLayout
-from pretrain_trainer.data.dataset import IGNORED_TARGET, TrainingData, ValidationData, read_blend
+from pretrain_trainer.data.dataset import TrainingData, ValidationData, read_blend
 from pretrain_trainer.data.sample_index import SkipList
 from pretrain_trainer.data.source import TokenStream, WindowOrder
 from pretrain_trainer.data.token_file import TokenFile
@@ -79,10 +79,14 @@ def test_every_window_and_its_last_target_lie_in_the_source(num_tokens: int, len
 def test_reading_does_not_depend_on_the_batch(shared_data: TrainingData, cuts: list[int], first: int) -> None:
     data = shared_data
     skips = SkipList.from_json([[first + 3, first + 9]])
-    whole = data.read_consumed(first, sum(cuts), skips)
+
+    def read_consumed(start: int, count: int) -> np.ndarray:
+        return data.read(skips.index_of(np.arange(start, start + count)))
+
+    whole = read_consumed(first, sum(cuts))
     parts, start = [], first
     for count in cuts:
-        parts.append(data.read_consumed(start, count, skips))
+        parts.append(read_consumed(start, count))
         start += count
     assert np.array_equal(whole, np.concatenate(parts))
 
@@ -138,16 +142,57 @@ def test_streams_read_across_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_validation_is_divided_without_loss(storage: Path, world_size: int) -> None:
     data = ValidationData(read_blend(StorageLayout(storage)), storage, LENGTH, max_sequences=100)
-    shares = [list(data.batches("a", 2, rank, world_size)) for rank in range(world_size)]
+    shares = [list(data.windows("a", 2, rank, world_size)) for rank in range(world_size)]
     assert len({len(share) for share in shares}) == 1
-    targets = np.concatenate([batch[1].ravel() for share in shares for batch in share])
-    counted = np.sort(targets[targets != IGNORED_TARGET])
-    assert counted.tolist() == list(range(1, 3 * LENGTH + 1))  # the windows of 60 tokens
+    every = [windows for share in shares for windows in share]
+    rows = [row[1:length] for windows in every for row, length in zip(windows.rows, windows.lengths, strict=True)]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(1, 3 * LENGTH + 1))  # the windows of 60 tokens
+    places = [int(i) for windows in every for i, length in zip(windows.index, windows.lengths, strict=True) if length]
+    assert sorted(places) == [0, 1, 2]
 
 
 def test_short_validation_is_filled_up(tmp_path: Path) -> None:
     write_blend(tmp_path, {"a": (counting_documents(5, 20), counting_documents(1, 7))})
     data = ValidationData(read_blend(StorageLayout(tmp_path)), tmp_path, LENGTH, max_sequences=10)
-    ((inputs, targets),) = data.batches("a", 4, 0, 1)
-    assert inputs.shape == targets.shape == (1, LENGTH)
-    assert targets[0].tolist() == [1, 2, 3, 4, 5, 6] + [IGNORED_TARGET] * (LENGTH - 6)
+    (windows,) = data.windows("a", 4, 0, 1)
+    assert windows.lengths.tolist() == [7]
+    assert windows.rows.tolist() == [[0, 1, 2, 3, 4, 5, 6] + [0] * (LENGTH - 6)]
+
+
+def test_partners_are_of_other_documents(storage: Path) -> None:
+    """So that a next sentence that is none is one indeed."""
+    data = open_data(storage)
+    rows, partners = data.read(np.arange(300)), data.read_partners(np.arange(300))
+    source = rows[:, 0] // 10_000
+    assert np.array_equal(source, partners[:, 0] // 10_000)
+    documents = np.where(source == 0, 37, 50)[:, None]
+    shared = (partners[:, :LENGTH, None] // documents[..., None] == rows[:, None, :LENGTH] // documents[..., None]).any(
+        (1, 2)
+    )
+    assert not shared.any()
+    assert np.array_equal(partners, data.read_partners(np.arange(300)))
+    assert np.unique(partners[:, 0]).size > 150
+
+
+def test_windows_may_be_shorter_than_sequences(storage: Path) -> None:
+    """Special tokens take places of their own, and no text is left out because of them."""
+    blend = read_blend(StorageLayout(storage))
+    data = TrainingData(blend, storage, LENGTH, 1, window_length=LENGTH - 3)
+    source, use = data.index.locate(np.arange(10_000))
+    first_epoch = np.flatnonzero((source == 0) & (use < data.orders[0].num_windows))
+    starts = np.sort(data.read(first_epoch)[:, 0])
+    assert np.unique(np.diff(starts)).tolist() == [LENGTH - 3]
+
+
+def test_data_that_another_job_prepared_anew_is_noticed(storage: Path, tmp_path: Path) -> None:
+    own = StorageLayout(tmp_path / "own")
+    own.data.mkdir(parents=True)
+    theirs = read_blend(StorageLayout(storage))
+    blend = theirs.model_copy(update={"prepared": str(storage)})
+    own.blend.write_text(blend.model_dump_json(by_alias=True))
+    assert read_blend(own) == blend
+    StorageLayout(storage).blend.write_text(
+        theirs.model_copy(update={"fingerprint": "other"}).model_dump_json(by_alias=True)
+    )
+    with pytest.raises(InvalidData, match="its data was prepared anew since this job began"):
+        read_blend(own)

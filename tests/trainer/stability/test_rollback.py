@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from pretrain_api.schedule import batch_schedule
 from pretrain_api.spec.training import Stability, Training
+from pretrain_api.wire import RollbackRequest
 from pretrain_trainer.checkpoint.layout import RecoveryLog
 from pretrain_trainer.stability.detector import Judgement
 from pretrain_trainer.stability.ladder import Action, SequenceSpan, choose_action, skip_span
-from pretrain_trainer.stability.rollback import Spike, plan_rollback
+from pretrain_trainer.stability.rollback import Spike, plan_requested_rollback, plan_rollback
 
 SCHEDULE = batch_schedule(
     Training.model_validate(
@@ -103,3 +104,43 @@ def test_checkpoints_on_the_way_that_was_left_do_not_survive() -> None:
     assert recovery.survives(35, 1)
     assert not recovery.survives(40, 1)
     assert recovery.survives(40, 2)
+
+
+def requested(to_step: int, skip_sequences: int | None) -> RollbackRequest:
+    return RollbackRequest(id="a", to_step=to_step, skip_sequences=skip_sequences)
+
+
+@pytest.mark.parametrize(
+    ("skip_sequences", "skipped"),
+    [
+        (None, (80, 120)),  # 10 steps of 4 sequences, then steps of 8: step 15 ends after 80, step 20 after 120
+        (0, (80, 80)),
+        (100, (80, 180)),
+    ],
+)
+def test_a_requested_rollback_skips_what_is_asked_for(skip_sequences: int | None, skipped: tuple[int, int]) -> None:
+    recovery = plan_requested_rollback(requested(17, skip_sequences), 20, 15, SCHEDULE, RecoveryLog())
+    (rollback,) = recovery.rollbacks
+    assert (rollback.skipped_sequences.from_, rollback.skipped_sequences.to) == skipped
+    assert recovery.skipped == ([list(skipped)] if skip_sequences != 0 else [])
+    assert (rollback.reason, rollback.detected_at_step, rollback.resumed_from_step) == ("RequestedByUser", 20, 15)
+    assert recovery.requests == ["a"]
+    assert recovery.automatic == []
+
+
+@given(st.integers(1, 300), st.integers(0, 200), st.integers(0, 400), st.integers(1, 50))
+def test_a_requested_skip_leaves_out_as_many_as_asked_beside_what_is_left_out_already(
+    count: int, resume: int, hole: int, width: int
+) -> None:
+    before = RecoveryLog(skipped=[[hole, hole + width]])
+    after = plan_requested_rollback(requested(resume, count), resume + 9, resume, SCHEDULE, before)
+    left_out = {index for first, end in after.skipped for index in range(first, end)}
+    assert len(left_out - set(range(hole, hole + width))) == count
+    assert min(left_out - set(range(hole, hole + width))) >= SCHEDULE.sequences_after(resume)
+
+
+def test_automatic_rollbacks_keep_the_requests() -> None:
+    recovery = plan_requested_rollback(requested(15, 0), 20, 15, SCHEDULE, RecoveryLog())
+    recovery = plan_rollback(Spike(41, 9.0, judgement(onset_step=40)), 35, SCHEDULE, recovery, "auto")
+    assert recovery.requests == ["a"]
+    assert [rollback.reason for rollback in recovery.automatic] == ["LossSpike"]

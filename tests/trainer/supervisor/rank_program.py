@@ -28,8 +28,9 @@ import time
 from pathlib import Path
 
 from pretrain_api.status import Checkpoints, CheckpointStatus, TrainingStatus
-from pretrain_api.wire import ExitCode, StorageLayout, TerminationMessage, TrainerProgress
+from pretrain_api.wire import ENV_TRAINING_CONFIGURATION, ExitCode, StorageLayout, TerminationMessage, TrainerProgress
 from pretrain_trainer import rank_protocol
+from pretrain_trainer.completion import write_marker
 from pretrain_trainer.ledger import utc_now
 
 ENOUGH_FLAG = 1
@@ -81,7 +82,7 @@ class Rehearsal:
         self.save()
         self.exchange(0)
         if self.rank == 0:
-            replace(self.storage.completed, json.dumps({"step": self.step}))
+            write_marker(self.storage, os.environ.get(ENV_TRAINING_CONFIGURATION), {"step": self.step})
         self.leave_result("Completed", "Completed", f"made {self.step} steps")
 
     def flag(self) -> int:

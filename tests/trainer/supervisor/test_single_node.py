@@ -278,3 +278,15 @@ def test_says_what_is_wrong_with_the_storage(rehearsals: Rehearsals) -> None:
     assert node.wait() == 75
     assert "supervisor.json: Is a directory; make the job's storage readable" in node.termination()["message"]
     assert not any("Traceback" in line for line in node.lines)
+
+
+def test_goes_on_when_the_marker_is_of_another_training(rehearsals: Rehearsals) -> None:
+    assert rehearsals.start(PRETRAIN_TRAINING_CONFIGURATION="yesterday's").wait() == 0
+    rehearsals.plan["steps"] = 80
+    node = rehearsals.start(PRETRAIN_TRAINING_CONFIGURATION="today's")
+    assert node.wait() == 0
+    assert node.termination()["message"] == "made 80 steps"
+    assert json.loads((rehearsals.storage / "completed-before.json").read_text())["step"] == 50
+    again = rehearsals.start(PRETRAIN_TRAINING_CONFIGURATION="today's")
+    assert again.wait() == 0
+    assert len(rehearsals.lives()) == 4

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import Field
 
+from pretrain_api.names import Reason
 from pretrain_api.status import RollbackRecord, StatusModel
 
 MANIFEST_FILE = "MANIFEST.json"
@@ -90,11 +91,18 @@ class RecoveryLog(StatusModel):
 
     rollbacks: list[RollbackRecord] = Field(default_factory=list)
     skipped: list[list[int]] = Field(default_factory=list)
+    requests: list[str] = Field(default_factory=list)
+    """Ids of the rollbacks that a person asked for and that were done or refused."""
 
     @property
     def generation(self) -> int:
         """Number of rollbacks."""
         return len(self.rollbacks)
+
+    @property
+    def automatic(self) -> list[RollbackRecord]:
+        """The rollbacks that nobody asked for: `spec.stability.rollback` is about these."""
+        return [rollback for rollback in self.rollbacks if rollback.reason != Reason.REQUESTED_BY_USER]
 
     def survives(self, step: int, generation: int) -> bool:
         """Return whether a checkpoint is on the surviving trajectory: no later rollback went back beyond it."""

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -45,6 +46,8 @@ class CheckpointManager:
     policy: CheckpointPolicy
     log_event: EventLog
     beat: Callable[[], None]
+    check: Callable[[TrainerState, Path], None]
+    """Raises `InvalidConfiguration` where a checkpoint, whose path is given, isn't one of this job."""
 
     def __post_init__(self) -> None:
         group = self.engine.group
@@ -193,18 +196,23 @@ class CheckpointManager:
             healthy=healthy.status(self.storage.root) if healthy else None,
         )
 
-    def restore(self, before_step: int | None = None) -> TrainerState | None:
+    def restore(self, before_step: int | None = None, healthy: bool = False) -> TrainerState | None:
         """Load the newest valid checkpoint.
 
         Args:
-            before_step: Only healthy ones of this step or earlier count; None: all do.
+            before_step: Only those of this step or earlier count; None: all do.
+            healthy: Only healthy ones count.
 
         Returns:
             What it says beside tensors; None if there is none: then the engine is as it was.
+
+        Raises:
+            InvalidConfiguration: It is a checkpoint of another job.
         """
         group = self.engine.group
         while True:
-            wanted = [c for c in self.stored if before_step is None or (c.step <= before_step and c.healthy)]
+            early = [c for c in self.stored if before_step is None or c.step <= before_step]
+            wanted = [c for c in early if c.healthy or not healthy]
             chosen: StoredCheckpoint | None = group.from_rank_0(wanted[0] if wanted else None)
             if chosen is None:
                 self.saved_step = 0
@@ -224,9 +232,10 @@ class CheckpointManager:
         if damages:
             self._set_aside(checkpoint, damages)
             return None
+        state = TrainerState.model_validate_json((checkpoint.directory / TRAINER_FILE).read_bytes())
+        self.check(state, checkpoint.directory)
         world_size = checkpoint.manifest.world_size
         saved = SavedState([checkpoint.directory / state_file(rank, world_size) for rank in range(world_size)])
-        state = TrainerState.model_validate_json((checkpoint.directory / TRAINER_FILE).read_bytes())
         load_state(self.engine, saved)
         if state.loss_scale is not None:
             self.engine.set_loss_scale(state.loss_scale)

@@ -17,7 +17,7 @@ from torch import Tensor
 from pretrain_trainer.engine.fragments import Fragment, master_state, publish_masters
 from pretrain_trainer.engine.training_engine import TrainingEngine
 from pretrain_trainer.models.families import initial_value, parameter_shape
-from pretrain_trainer.models.llama import LlamaForCausalLM
+from pretrain_trainer.models.network import Network
 
 WEIGHT = "weight"
 RNG_CPU = "rng.cpu"
@@ -33,17 +33,20 @@ class Snapshot:
             the states of the random generators, uint8.
         fragments: What the masters are pieces of.
         scalars: By master: the optimiser's numbers, such as its step count.
+        shapes: By tensor: its shape, where it isn't as large as its master but belongs to a whole parameter.
     """
 
     tensors: dict[str, Tensor]
     fragments: list[Fragment]
     scalars: dict[int, dict[str, float]]
+    shapes: dict[str, list[int]]
 
     def save(self, path: Path) -> None:
         """Write a safetensors file with the index in its metadata."""
         metadata = {
             "fragments": json.dumps([list(asdict(fragment).values()) for fragment in self.fragments]),
             "scalars": json.dumps(self.scalars),
+            "shapes": json.dumps(self.shapes),
         }
         save_file(self.tensors, path, metadata)
 
@@ -70,26 +73,35 @@ def take_snapshot(engine: TrainingEngine, buffers: HostBuffers) -> Snapshot:
     used = {fragment.master for fragment in state.fragments}
     tensors: dict[str, Tensor] = {}
     scalars: dict[int, dict[str, float]] = {}
+    shapes: dict[str, list[int]] = {}
     for index in sorted(used):
         master = state.masters[index]
         tensors[f"{WEIGHT}.{index}"] = buffers.copy(f"{WEIGHT}.{index}", master)
         for key, value in engine.optimizer.state.get(master, {}).items():
             if torch.is_tensor(value) and value.shape == master.shape:
                 tensors[f"{key}.{index}"] = buffers.copy(f"{key}.{index}", value)
-            else:
+            elif torch.is_tensor(value) and value.ndim > 0:
+                tensors[f"{key}.{index}"] = buffers.copy(f"{key}.{index}", value)
+                shapes[f"{key}.{index}"] = list(value.shape)
+            elif value is not None:
                 scalars.setdefault(index, {})[key] = float(value)
     tensors[RNG_CPU] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors[RNG_DEVICE] = torch.cuda.get_rng_state()
         torch.cuda.synchronize()
-    return Snapshot(tensors, state.fragments, scalars)
+    return Snapshot(tensors, state.fragments, scalars, shapes)
 
 
 class StateSource(Protocol):
     """Something to load an engine from."""
 
-    def quantities(self) -> list[str]:
-        """Return what there is beside the weights: the names of the optimiser's moments; none before the first step."""
+    def quantities(self, name: str | None = None) -> list[str]:
+        """Return what there is beside the weights, of a parameter or of any: the names of the optimiser's moments; none
+        before the first step."""
+        ...
+
+    def whole(self, name: str) -> dict[str, Tensor]:
+        """Return the optimiser's tensors of the parameter `name` that have shapes of their own, on the CPU."""
         ...
 
     def scalars(self) -> dict[str, float]:
@@ -108,19 +120,30 @@ class SavedState:
         self._files: list[Any] = [safe_open(path, framework="pt") for path in paths]
         self._pieces: dict[str, list[tuple[Any, Fragment]]] = defaultdict(list)
         self._scalars: dict[str, float] = {}
-        self._quantities: set[str] = set()
+        self._quantities: dict[str, set[str]] = defaultdict(set)
+        self._whole: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for file in self._files:
             metadata = file.metadata()
+            shapes = json.loads(metadata.get("shapes", "{}"))
+            flat, whole = _by_master(file, shapes)
             for values in json.loads(metadata["fragments"]):
                 fragment = Fragment(*values)
                 self._pieces[fragment.name].append((file, fragment))
+                self._quantities[fragment.name] |= flat[fragment.master]
+                for quantity in whole[fragment.master]:
+                    key = f"{quantity}.{fragment.master}"
+                    self._whole[fragment.name][quantity] = file.get_tensor(key).view(shapes[key])
             for numbers in json.loads(metadata["scalars"]).values():
                 self._scalars.update(numbers)
-            self._quantities.update(key.rpartition(".")[0] for key in file.keys() if not key.startswith("rng."))  # noqa: SIM118
 
-    def quantities(self) -> list[str]:
-        """Return the names of the optimiser's moments."""
-        return sorted(self._quantities - {WEIGHT})
+    def quantities(self, name: str | None = None) -> list[str]:
+        """Return the names of the optimiser's moments, of a parameter or of any."""
+        found = set().union(*self._quantities.values()) if name is None else self._quantities[name]
+        return sorted(found - {WEIGHT})
+
+    def whole(self, name: str) -> dict[str, Tensor]:
+        """Return the optimiser's tensors of the parameter `name` that have shapes of their own."""
+        return self._whole.get(name, {})
 
     def scalars(self) -> dict[str, float]:
         """Return the optimiser's numbers; they are the same for all parameters."""
@@ -159,16 +182,31 @@ class SavedState:
         return {key: file.get_tensor(key) for key in (RNG_CPU, RNG_DEVICE) if key in file.keys()}  # noqa: SIM118
 
 
+def _by_master(file: Any, shapes: dict[str, list[int]]) -> tuple[dict[int, set[str]], dict[int, set[str]]]:
+    """Return the names of the quantities in a file by master: flat ones, and those with shapes of their own."""
+    flat: dict[int, set[str]] = defaultdict(set)
+    whole: dict[int, set[str]] = defaultdict(set)
+    for key in file.keys():  # noqa: SIM118
+        if not key.startswith("rng."):
+            quantity, _, master = key.rpartition(".")
+            (whole if key in shapes else flat)[int(master)].add(quantity)
+    return flat, whole
+
+
 class InitialState:
     """The state in which training begins: a source that needs no files."""
 
-    def __init__(self, model: LlamaForCausalLM, seed: int) -> None:
+    def __init__(self, model: Network, seed: int) -> None:
         self._model, self._seed = model, seed
         self._shapes = {name: parameter_shape(parameter) for name, parameter in model.named_parameters()}
 
-    def quantities(self) -> list[str]:
+    def quantities(self, name: str | None = None) -> list[str]:
         """Return no moments: there was no step yet."""
         return []
+
+    def whole(self, name: str) -> dict[str, Tensor]:
+        """Return nothing: there was no step yet."""
+        return {}
 
     def scalars(self) -> dict[str, float]:
         """Return no numbers."""
@@ -186,16 +224,25 @@ def load_state(engine: TrainingEngine, source: StateSource) -> None:
     """Bring weights and moments to the state of `source`; a collective."""
     state = master_state(engine.deepspeed, engine.group.rank)
     engine.optimizer.state.clear()
-    quantities = source.quantities()
-    for master in state.masters:
-        if quantities:
-            moments: dict[str, Any] = {key: torch.zeros_like(master) for key in quantities}
-            numbers = {key: torch.tensor(value, device=master.device) for key, value in source.scalars().items()}
-            engine.optimizer.state[master] = numbers | moments
+    for index, master in enumerate(state.masters):
+        names = [piece.name for piece in state.fragments if piece.master == index]
+        moments = _empty_moments(source, names or [piece.name for piece in state.fragments], master)
+        if moments:
+            engine.optimizer.state[master] = moments
     for piece in state.fragments:
         master = state.masters[piece.master]
-        for quantity in [WEIGHT, *quantities]:
+        for quantity in [WEIGHT, *source.quantities(piece.name)]:
             target = master.detach() if quantity == WEIGHT else engine.optimizer.state[master][quantity]
             stretch = target.view(-1)[piece.master_start : piece.master_start + piece.length]
             stretch.copy_(source.read(quantity, piece.name, piece.start, piece.length))
     publish_masters(engine.deepspeed)
+
+
+def _empty_moments(source: StateSource, names: Sequence[str], master: Tensor) -> dict[str, Any]:
+    """Return the optimiser's state of a master that holds pieces of `names`: moments of zeros, all else as it was."""
+    flat = {quantity for name in names for quantity in source.quantities(name)}
+    whole = {quantity: value.to(master.device) for name in names for quantity, value in source.whole(name).items()}
+    if not flat and not whole:
+        return {}
+    numbers = {key: torch.tensor(value, device=master.device) for key, value in source.scalars().items()}
+    return {**numbers, **{quantity: torch.zeros_like(master) for quantity in sorted(flat)}, **whole}

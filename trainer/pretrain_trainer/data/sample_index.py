@@ -54,6 +54,11 @@ class SampleIndex:
             use[chosen] = before + pattern.occurrence[slot]
         return source, use
 
+    def uses_before(self, index: int) -> Int64Array:
+        """Return how often each source comes before the sequence `index`: int64[sources]."""
+        phase = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return self.uses_before_phase[phase] + self.tables[phase].uses_before(index - int(self.starts[phase]))
+
 
 def _uses_before_phases(tables: Sequence[InterleaveTable], starts: Int64Array) -> list[Int64Array]:
     uses = [np.zeros(tables[0].counts.size, dtype=np.int64)]

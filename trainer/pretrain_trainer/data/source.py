@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,22 +23,36 @@ class TokenStream:
     def __init__(self, prefixes: Sequence[Path]) -> None:
         self.files = [TokenFile(prefix) for prefix in prefixes]
         sizes = np.array([file.tokens.size for file in self.files], dtype=np.int64)
-        self.starts = np.concatenate(([0], np.cumsum(sizes)))
+        self._starts: list[int] = [0, *np.cumsum(sizes).tolist()]
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return self._starts[-1]
 
     def read(self, start: int, length: int) -> NDArray[np.int64]:
         """Return `length` tokens from `start` on, int64; fewer where the stream ends."""
-        pieces = []
-        end = min(start + length, len(self))
-        file = int(np.searchsorted(self.starts, start, side="right")) - 1
-        while start < end:
-            stop = min(end, int(self.starts[file + 1]))
-            base = int(self.starts[file])
-            pieces.append(np.asarray(self.files[file].tokens[start - base : stop - base], dtype=np.int64))
-            start, file = stop, file + 1
-        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+        out = np.empty(max(0, min(length, len(self) - start)), dtype=np.int64)
+        self.read_into(start, out)
+        return out
+
+    def read_into(self, start: int, out: NDArray[np.int64]) -> None:
+        """Fill `out` with the tokens from `start` on, which must be there."""
+        file = bisect_right(self._starts, start) - 1
+        filled = 0
+        while filled < out.size:
+            first = start + filled - self._starts[file]
+            count = min(out.size - filled, self._starts[file + 1] - self._starts[file] - first)
+            out[filled : filled + count] = self.files[file].tokens[first : first + count]
+            filled, file = filled + count, file + 1
+
+    def documents_around(self, start: int, length: int) -> tuple[int, int]:
+        """Return where the first document begins and the last one ends that reach into a window."""
+        return self._document_of(start)[0], self._document_of(min(start + length, len(self)) - 1)[1]
+
+    def _document_of(self, position: int) -> tuple[int, int]:
+        file = bisect_right(self._starts, position) - 1
+        base = self._starts[file]
+        start, end = self.files[file].document_of(position - base)
+        return base + start, base + end
 
 
 class WindowOrder:
@@ -51,13 +66,14 @@ class WindowOrder:
         self.sequence_length = sequence_length
         self.num_windows = max(1, num_tokens // sequence_length - 1)
         self.num_offsets = min(sequence_length, num_tokens - self.num_windows * sequence_length)
-        self.key = (seed, source)
+        self._order = keyed_hash(_ORDER, seed, source)
+        self._offset = keyed_hash(_OFFSET, seed, source)
 
     def starts(self, use: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the first token of the window that each use (from 0) of the source reads, int64."""
         epoch, position = np.divmod(use.astype(np.uint64), np.uint64(self.num_windows))
-        window = permute(position, self.num_windows, keyed_hash(_ORDER, *self.key, epoch))
-        offset = keyed_hash(_OFFSET, *self.key, epoch) % np.uint64(self.num_offsets)
+        window = permute(position, self.num_windows, keyed_hash(epoch, after=self._order))
+        offset = keyed_hash(epoch, after=self._offset) % np.uint64(self.num_offsets)
         return (offset + window * np.uint64(self.sequence_length)).astype(np.int64)
 
 

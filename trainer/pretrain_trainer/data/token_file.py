@@ -8,6 +8,7 @@ tokens.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,12 @@ _HEADER = struct.Struct("<9sQBQQ")
 class TokenFile:
     """The tokens of one pair, in the order of its documents.
 
+    Everything is mapped, so that opening takes neither time nor memory by the size of the corpus.
+
     Attributes:
         tokens: Memory map of the .bin, uint16 or int32.
-        document_lengths: int32, tokens of each document.
+        document_lengths: Memory map of the .idx: int32, tokens of each document.
+        byte_offsets: Memory map of the .idx: int64, where each document begins in the .bin.
     """
 
     def __init__(self, prefix: Path) -> None:
@@ -38,17 +42,25 @@ class TokenFile:
         """
         self.prefix = prefix
         index_path, token_path = prefix.with_name(prefix.name + ".idx"), prefix.with_name(prefix.name + ".bin")
-        dtype, self.document_lengths = _read_index(index_path)
+        dtype, self.document_lengths, self.byte_offsets = _read_index(index_path)
         self.tokens = _map_tokens(token_path, dtype)
-        expected = int(self.document_lengths.sum(dtype=np.int64))
+        expected = 0
+        if self.document_lengths.size:
+            expected = int(self.byte_offsets[-1]) // self.tokens.itemsize + int(self.document_lengths[-1])
         if self.tokens.size != expected:
             raise InvalidData(
                 f"{token_path}: has {self.tokens.size} tokens, its index says {expected}; "
                 "the pair is damaged: prepare the data again"
             )
 
+    def document_of(self, position: int) -> tuple[int, int]:
+        """Return where the document of the token at `position` begins and ends."""
+        document = bisect_right(self.byte_offsets, position * self.tokens.itemsize) - 1
+        start = int(self.byte_offsets[document]) // self.tokens.itemsize
+        return start, start + int(self.document_lengths[document])
 
-def _read_index(path: Path) -> tuple[type[np.generic], NDArray[np.int32]]:
+
+def _read_index(path: Path) -> tuple[type[np.generic], NDArray[np.int32], NDArray[np.int64]]:
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER.size)
@@ -60,19 +72,26 @@ def _read_index(path: Path) -> tuple[type[np.generic], NDArray[np.int32]]:
                     f"{path}: is no Megatron-LM index of version {VERSION} with uint16 or int32 tokens; "
                     "name a pair that `pretrain` or Megatron-LM's preprocess_data.py wrote"
                 )
-            lengths = np.fromfile(file, dtype=np.int32, count=num_sequences)
     except FileNotFoundError:
         raise InvalidData(f"{path}: does not exist; prepare the data again or correct the path") from None
-    if lengths.size != num_sequences:
-        raise InvalidData(f"{path}: ends after {lengths.size} of {num_sequences} lengths; prepare the data again")
-    return DTYPES[code], lengths
+    size, expected = path.stat().st_size, _HEADER.size + num_sequences * (4 + 8)
+    if size < expected:
+        raise InvalidData(
+            f"{path}: has {size} bytes, {num_sequences} documents take at least {expected}; prepare the data again"
+        )
+    if num_sequences == 0:
+        return DTYPES[code], np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
+    lengths = np.memmap(path, dtype=np.int32, mode="r", offset=_HEADER.size, shape=(num_sequences,))
+    begin = _HEADER.size + 4 * num_sequences
+    offsets = np.memmap(path, dtype=np.int64, mode="r", offset=begin, shape=(num_sequences,))
+    return DTYPES[code], lengths.view(np.ndarray), offsets.view(np.ndarray)
 
 
 def _map_tokens(path: Path, dtype: type[np.generic]) -> NDArray[np.generic]:
     try:
         if path.stat().st_size == 0:  # an empty file can't be mapped
             return np.empty(0, dtype=dtype)
-        return np.memmap(path, dtype=dtype, mode="r")
+        return np.memmap(path, dtype=dtype, mode="r").view(np.ndarray)
     except FileNotFoundError:
         raise InvalidData(f"{path}: does not exist; prepare the data again or correct the path") from None
     except ValueError:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pretrain_api.spec.training import Training
+from pretrain_trainer.engine.compilation import compile_network
 from pretrain_trainer.engine.deepspeed_setup import deepspeed
 from pretrain_trainer.engine.optimizer import UpdateGuard, build_optimizer, parameter_groups
 from pretrain_trainer.engine.process_group import ProcessGroup
 from pretrain_trainer.models.families import count_parameters
-from pretrain_trainer.models.llama import LlamaForCausalLM
+from pretrain_trainer.models.network import Network
 
 MAX_BUCKET_ELEMENTS = 200_000_000
 """Elements reduced at a time, at most (DeepSpeed's own default of 500 M takes 2 GB for any model)."""
@@ -22,7 +23,7 @@ MAX_BUCKET_ELEMENTS = 200_000_000
 class TrainingEngine:
     """One model in training on all ranks."""
 
-    def __init__(self, model: LlamaForCausalLM, training: Training, accumulation: int, group: ProcessGroup) -> None:
+    def __init__(self, model: Network, training: Training, accumulation: int, group: ProcessGroup) -> None:
         """Hand `model`, initialised alike on all ranks, over to DeepSpeed; a collective.
 
         Args:
@@ -33,9 +34,11 @@ class TrainingEngine:
         """
         self.group = group
         self.training = training
-        self.optimizer = build_optimizer(training.optimizer, parameter_groups(model, training.optimizer.weight_decay))
+        self.optimizer = build_optimizer(training.optimizer, parameter_groups(model, training.optimizer))
         if _clips_itself(training):
             self.optimizer.clip_norm = training.gradient_clip
+        if training.compile:
+            compile_network(model, group.device.type)
         config = deepspeed_config(training, accumulation, count_parameters(model))
         self.deepspeed, *_ = deepspeed.initialize(
             model=model, optimizer=self.optimizer, config=config, dist_init_required=False
@@ -45,9 +48,9 @@ class TrainingEngine:
         self.optimizer.state.clear()
 
     @property
-    def module(self) -> LlamaForCausalLM:
+    def module(self) -> Network:
         """The network."""
-        module: LlamaForCausalLM = self.deepspeed.module
+        module: Network = self.deepspeed.module
         return module
 
     def set_batch_sequences(self, sequences: int) -> int:
@@ -62,20 +65,30 @@ class TrainingEngine:
 
     def set_guard(self, guard: UpdateGuard | None) -> None:
         """Set what is asked before weights change."""
-        self.optimizer.guard = guard
+        normalizes = self.training.optimizer.type == "normalized-gradient"
+        self.optimizer.guard = self._normalized(guard) if normalizes and guard is not None else guard
 
-    def backward(self, inputs: Tensor, targets: Tensor, last: bool) -> Tensor:
+    def _normalized(self, guard: UpdateGuard) -> UpdateGuard:
+        """Return a guard that makes the global norm of the gradient, clipped already, 1 before other factors."""
+
+        def normalized() -> float:
+            factor, norm, limit = guard(), self.gradient_norm(), self.training.gradient_clip
+            clipped = min(norm, limit) if limit > 0 else norm
+            return factor / clipped if clipped > 0 else 0.0
+
+        return normalized
+
+    def backward(self, batch: dict[str, Tensor], last: bool) -> Tensor:
         """Add a micro-batch's gradients; return its mean loss, FP32, on the device.
 
         Args:
-            inputs: Token ids, int64[batch, length].
-            targets: Tokens to predict, of the same shape.
+            batch: What the network takes, by name.
             last: Whether it is the batch's last micro-batch. (DeepSpeed's own counter of micro-batches runs over the
             whole
                 life of the process, and is out of step when the accumulation changes after a restart.)
         """
         self.deepspeed.set_gradient_accumulation_boundary(last)
-        loss: Tensor = self.deepspeed(inputs, targets)
+        loss: Tensor = self.deepspeed(**batch)
         self.deepspeed.backward(loss)
         return loss.detach()
 
@@ -142,6 +155,6 @@ def _clips_itself(training: Training) -> bool:
     return training.parallelism.zero == 0 and training.precision in ("fp32", "tf32")
 
 
-def as_tensors(arrays: Sequence[Any], device: torch.device) -> list[Tensor]:
+def as_tensors(arrays: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
     """Return numpy arrays as tensors on `device`."""
-    return [torch.from_numpy(array).to(device, non_blocking=True) for array in arrays]
+    return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}

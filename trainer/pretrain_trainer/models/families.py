@@ -3,45 +3,82 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Protocol
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
 
-from pretrain_api.spec.model import Model
+from pretrain_api.estimates.families import from_architecture
+from pretrain_api.estimates.flops import training_flops
+from pretrain_api.presets import Architecture, architecture
+from pretrain_api.spec.model import Model, ModelFamily
+from pretrain_api.spec.objective import Objective
 from pretrain_trainer.errors import InvalidConfiguration
-from pretrain_trainer.models.llama import LlamaConfig, LlamaForCausalLM
+from pretrain_trainer.models.bert import BertForPreTraining
+from pretrain_trainer.models.bloom import BloomForCausalLM
+from pretrain_trainer.models.gpt2 import GPT2LMHeadModel
+from pretrain_trainer.models.llama import LlamaForCausalLM
+from pretrain_trainer.models.mixtral import MixtralForCausalLM
+from pretrain_trainer.models.network import Network, NetworkConfig, TrainingOptions
+from pretrain_trainer.models.t5 import T5ForConditionalGeneration
+
+FAMILIES: dict[ModelFamily, type[Network]] = {
+    "llama": LlamaForCausalLM,
+    "gpt2": GPT2LMHeadModel,
+    "bert": BertForPreTraining,
+    "t5": T5ForConditionalGeneration,
+    "mixtral": MixtralForCausalLM,
+    "bloom": BloomForCausalLM,
+}
 
 
-class ModelConfig(Protocol):
-    """The architecture of any family."""
+def network_config(spec: Model, vocab_size: int, sequence_length: int) -> NetworkConfig:
+    """Return the sizes of the network that `spec` asks for.
 
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
+    Args:
+        spec: Preset, sizes, or both.
+        vocab_size: Size of the tokenizer's vocabulary.
+        sequence_length: Tokens a sequence in training.
 
-    def to_hugging_face(self) -> dict[str, Any]:
-        """Return the fields of Hugging Face's config.json."""
-        ...
-
-
-FAMILIES: dict[str, tuple[type[LlamaConfig], type[LlamaForCausalLM]]] = {"llama": (LlamaConfig, LlamaForCausalLM)}
+    Raises:
+        InvalidConfiguration: A size is missing or too small.
+    """
+    try:
+        shape = architecture(spec)
+    except (KeyError, ValueError) as error:
+        raise InvalidConfiguration(f"spec.model: {error}; name a known preset or give all sizes") from None
+    rows = shape.vocab_size or vocab_size
+    if rows < vocab_size:
+        raise InvalidConfiguration(
+            f"spec.model.vocabSize: {rows} is less than the tokenizer's {vocab_size}; leave it out or raise it"
+        )
+    positions = shape.max_position_embeddings or sequence_length
+    if positions < sequence_length:
+        raise InvalidConfiguration(
+            f"spec.model.maxPositionEmbeddings: {positions} is less than spec.training.sequenceLength "
+            f"{sequence_length}; leave it out or raise it"
+        )
+    sizes = {field.name: getattr(shape, field.name) for field in fields(Architecture)}
+    return NetworkConfig(**(sizes | {"vocab_size": rows, "max_position_embeddings": positions}))
 
 
 def build_model(
-    spec: Model, vocab_size: int, sequence_length: int, recompute: str = "none", device: str = "cpu"
-) -> LlamaForCausalLM:
+    spec: Model,
+    vocab_size: int,
+    sequence_length: int,
+    recompute: str = "none",
+    device: str = "cpu",
+    objective: Objective | None = None,
+) -> Network:
     """Return the network that `spec` asks for; its weights are not initialised.
 
     Raises:
-        InvalidConfiguration: The family is unknown or a size is missing.
+        InvalidConfiguration: A size is missing or too small.
     """
-    family = spec.family or "llama"
-    if family not in FAMILIES:
-        raise InvalidConfiguration(f"spec.model.family: {family!r} is unknown; one of {', '.join(FAMILIES)}")
-    config_class, model_class = FAMILIES[family]
+    config = network_config(spec, vocab_size, sequence_length)
+    options = TrainingOptions(recompute, objective or Objective())
     with torch.device("meta"):
-        model = model_class(config_class.from_spec(spec, vocab_size, sequence_length), recompute)
+        model = FAMILIES[config.family](config, options)
     if device != "meta":
         model.to_empty(device=device)
         model.tie_weights()
@@ -49,8 +86,8 @@ def build_model(
 
 
 @torch.no_grad()
-def initialize(model: LlamaForCausalLM, seed: int) -> None:
-    """Fill the weights: matrices from a normal distribution, vectors with ones.
+def initialize(model: Network, seed: int) -> None:
+    """Fill the weights: matrices from a normal distribution, biases with zeros, other vectors with ones.
 
     Every parameter has a random stream of its own, drawn on the CPU and keyed by its name, so that its values depend on
     neither the others nor on how the model is divided.
@@ -59,10 +96,10 @@ def initialize(model: LlamaForCausalLM, seed: int) -> None:
         parameter.copy_(initial_value(model, name, parameter.shape, seed))
 
 
-def initial_value(model: LlamaForCausalLM, name: str, shape: torch.Size, seed: int) -> Tensor:
+def initial_value(model: Network, name: str, shape: torch.Size, seed: int) -> Tensor:
     """Return the initial FP32 value of the parameter `name`."""
     if len(shape) < 2:
-        return torch.ones(shape)
+        return torch.zeros(shape) if name.endswith("bias") else torch.ones(shape)
     key = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little", signed=True))
     return torch.empty(shape).normal_(0.0, model.initial_deviation(name), generator=generator)
@@ -78,12 +115,11 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter_shape(parameter).numel() for parameter in model.parameters())
 
 
-def flops_per_token(model: LlamaForCausalLM, sequence_length: int) -> float:
+def flops_per_token(model: Network, sequence_length: int) -> float:
     """Return the training FLOPs a token: 6 N + 12 L H T.
 
-    N leaves the input embedding out; the attention term (PaLM, appendix B) takes no causal discount, and recomputation
-    isn't counted.
+    N leaves embeddings that are only looked up out; the attention term (PaLM, appendix B) takes no causal discount,
+    and recomputation isn't counted.
     """
-    embedding = 0 if model.config.tie_word_embeddings else model.config.vocab_size * model.config.hidden_size
-    attention = 12 * model.config.num_hidden_layers * model.config.num_attention_heads * model.config.head_dim
-    return 6.0 * (count_parameters(model) - embedding) + attention * sequence_length
+    network = from_architecture(model.config, pretraining_heads=model.options.judges_pairs)
+    return training_flops(network, 1.0, sequence_length, "none").model

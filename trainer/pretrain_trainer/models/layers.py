@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+
+from pretrain_trainer.models.attention import View, attend
+
+
+def run(recompute: bool, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `function`; with `recompute` its activations are thrown away, and computed again in the backward pass."""
+    if recompute and torch.is_grad_enabled():
+        return checkpoint(function, *arguments, use_reentrant=False)
+    return function(*arguments)
+
+
+def embedding(rows: int, size: int) -> nn.Embedding:
+    """Return an embedding that isn't initialised: nn.Embedding's own would import torch.compile's machinery on the meta
+    device (5 s)."""
+    made: nn.Embedding = nn.Embedding.from_pretrained(torch.empty(rows, size), freeze=False)  # type: ignore[no-untyped-call]
+    return made
 
 
 class RMSNorm(nn.Module):
@@ -24,34 +42,17 @@ class RMSNorm(nn.Module):
         return normalized.to(hidden.dtype) * self.weight
 
 
-class RotaryEmbedding:
-    """Rotary position embedding (Su et al. 2021) in Hugging Face's layout: halves are rotated, not pairs.
+class InputMajorLinear(nn.Module):
+    """x @ weight + bias: a linear layer whose weight is [inputs, outputs], as GPT-2's published ones are."""
 
-    The table isn't a buffer of the module: engines cast buffers to BF16, and positions don't survive that.
-    """
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
 
-    def __init__(self, head_size: int, theta: float) -> None:
-        self.head_size = head_size
-        self.theta = theta
-        self._table: tuple[Tensor, Tensor] | None = None
-
-    def table(self, length: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return cosines and signed sines, each [length, head_size], with the type and device of `like`."""
-        if self._table is None or self._table[0].shape[0] < length or self._table[0].device != like.device:
-            self._table = self._compute(length, like.device)
-        cosine, sine = self._table
-        return cosine[:length].to(like.dtype), sine[:length].to(like.dtype)
-
-    def _compute(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        exponent = torch.arange(0, self.head_size, 2, dtype=torch.int64, device=device).float() / self.head_size
-        angle = torch.outer(torch.arange(length, device=device).float(), 1.0 / self.theta**exponent)
-        return torch.cat((angle.cos(), angle.cos()), -1), torch.cat((-angle.sin(), angle.sin()), -1)
-
-
-def rotate(heads: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Return `heads` [..., length, head_size] turned by their positions' angles."""
-    cosine, signed_sine = table
-    return heads * cosine + heads.roll(heads.shape[-1] // 2, -1) * signed_sine
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map [..., inputs] to [..., outputs]."""
+        return functional.linear(hidden, self.weight.T, self.bias)
 
 
 @dataclass(frozen=True)
@@ -62,43 +63,29 @@ class AttentionShape:
     num_heads: int
     num_key_value_heads: int
     head_size: int
+    bias: bool = False
+    """Of the projections to queries, keys and values."""
 
 
-class Attention(nn.Module):
-    """Causal self-attention with rotary positions and grouped queries."""
+class RotaryAttention(nn.Module):
+    """Self-attention with rotary positions and grouped queries."""
 
-    def __init__(self, shape: AttentionShape, rotary: RotaryEmbedding, recompute: bool) -> None:
+    def __init__(self, shape: AttentionShape, recompute: bool, dropout: float) -> None:
         super().__init__()
-        self.shape = shape
-        self.rotary = rotary
-        self.recompute = recompute
+        self.shape, self.recompute, self.dropout = shape, recompute, dropout
         key_value_size = shape.num_key_value_heads * shape.head_size
-        self.q_proj = nn.Linear(shape.hidden_size, shape.num_heads * shape.head_size, bias=False)
-        self.k_proj = nn.Linear(shape.hidden_size, key_value_size, bias=False)
-        self.v_proj = nn.Linear(shape.hidden_size, key_value_size, bias=False)
+        self.q_proj = nn.Linear(shape.hidden_size, shape.num_heads * shape.head_size, bias=shape.bias)
+        self.k_proj = nn.Linear(shape.hidden_size, key_value_size, bias=shape.bias)
+        self.v_proj = nn.Linear(shape.hidden_size, key_value_size, bias=shape.bias)
         self.o_proj = nn.Linear(shape.num_heads * shape.head_size, shape.hidden_size, bias=False)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map [batch, length, hidden_size] to the same shape."""
-        query, key, value = self.q_proj(hidden), self.k_proj(hidden), self.v_proj(hidden)
-        if self.recompute and torch.is_grad_enabled():
-            mixed = checkpoint(self._attend, query, key, value, use_reentrant=False)
-        else:
-            mixed = self._attend(query, key, value)
+    def forward(self, hidden: Tensor, view: View, table: tuple[Tensor, Tensor]) -> Tensor:
+        """Map [batch, length, hidden_size] to the same shape; `table` as `RotaryEmbedding.table` gives it."""
+        projected = self.q_proj(hidden), self.k_proj(hidden), self.v_proj(hidden)
+        dropout = self.dropout if self.training else 0.0
+        mixed = run(self.recompute, attend, *projected, self.shape.head_size, view, table, None, dropout)
         output: Tensor = self.o_proj(mixed)
         return output
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        batch, length, _ = query.shape
-        query, key, value = (
-            heads.view(batch, length, -1, self.shape.head_size).transpose(1, 2) for heads in (query, key, value)
-        )
-        table = self.rotary.table(length, query)
-        grouped = self.shape.num_heads != self.shape.num_key_value_heads
-        mixed = functional.scaled_dot_product_attention(
-            rotate(query, table), rotate(key, table), value, is_causal=True, enable_gqa=grouped
-        )
-        return mixed.transpose(1, 2).reshape(batch, length, -1)
 
 
 class GatedFeedForward(nn.Module):

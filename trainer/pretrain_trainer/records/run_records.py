@@ -9,8 +9,10 @@ from typing import Any
 
 from pretrain_api.names import LedgerEvent
 from pretrain_api.schedule import BatchSchedule, StageSpan
-from pretrain_api.status import Checkpoints, RollbackRecord, TrainingStatus
+from pretrain_api.status import Checkpoints, RefusedRollback, RollbackRecord, TrainingStatus, shown_sources
 from pretrain_api.wire import StorageLayout, TrainerProgress
+from pretrain_trainer.data.accounting import Accounting
+from pretrain_trainer.data.sample_index import SkipList
 from pretrain_trainer.environment import RankEnvironment
 from pretrain_trainer.ledger import append_event, read_events, utc_now
 from pretrain_trainer.position import Position
@@ -20,6 +22,10 @@ from pretrain_trainer.records.progress import ProgressFile
 from pretrain_trainer.step import StepReport
 
 MAX_ROLLBACKS_SHOWN = 20
+_NOT_A_LINE = {"validation_loss", "sources", "sources_not_shown"}
+"""Fields of the status that a step's line doesn't repeat."""
+_WITH_SOURCES = (LedgerEvent.CHECKPOINT, LedgerEvent.SUSPEND, LedgerEvent.ROLLBACK, LedgerEvent.COMPLETE)
+"""Events that say what was seen by source."""
 logger = logging.getLogger(__name__)
 
 
@@ -36,9 +42,11 @@ class RunRecords:
     storage: StorageLayout
     schedule: BatchSchedule
     speed: SpeedMeter
+    accounting: Accounting
     status: TrainingStatus = field(default_factory=TrainingStatus)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     rollbacks: list[RollbackRecord] = field(default_factory=list)
+    refused_rollback: RefusedRollback | None = None
     state: str = "Starting"
 
     def __post_init__(self) -> None:
@@ -47,6 +55,7 @@ class RunRecords:
         self.evaluations = StepLines(self.storage.evaluations)
         self._progress = ProgressFile(self.environment)
         self._position = Position(0, 0, self.schedule.sequence_length)
+        self._skips = SkipList()
         self.status = TrainingStatus(
             total_steps=self.schedule.total_steps,
             total_tokens=self.schedule.total_tokens,
@@ -59,6 +68,8 @@ class RunRecords:
         if not self.is_main:
             return
         logger.info("%s: %s", event, message)
+        if event in _WITH_SOURCES:
+            fields["sources"] = self._sources_seen()
         append_event(
             self.storage.ledger,
             event,
@@ -74,9 +85,13 @@ class RunRecords:
         """Return whether the ledger has such an event."""
         return any(line.get("event") == event for line in read_events(self.storage.ledger))
 
-    def move_to(self, position: Position) -> None:
+    def _sources_seen(self) -> list[dict[str, Any]]:
+        seen = self.accounting.seen(self._position.sequences, self._skips)
+        return [source.model_dump(mode="json", by_alias=True) for source in seen]
+
+    def move_to(self, position: Position, skips: SkipList) -> None:
         """Training starts, or goes on after a restart or rollback, at `position`; what came after it is taken away."""
-        self._position = position
+        self._position, self._skips = position, skips
         self.speed.reset()
         self.status.step, self.status.sequences, self.status.tokens = position.step, position.sequences, position.tokens
         if self.is_main:
@@ -109,28 +124,43 @@ class RunRecords:
         status.mfu = self.speed.utilization()
         status.batch_stage, status.batch_tokens = span.index, span.batch_tokens
         status.last_updated_time = utc_now()
-        self.metrics.append(status.model_dump(mode="json", by_alias=True, exclude={"validation_loss"}))
+        self.metrics.append(status.model_dump(mode="json", by_alias=True, exclude=_NOT_A_LINE))
 
-    def evaluated(self, loss: float, per_source: dict[str, float]) -> None:
-        """Write the line of an evaluation."""
+    def evaluated(self, loss: float | None, per_source: dict[str, float], answers: dict[str, dict[str, Any]]) -> None:
+        """Write the line of an evaluation.
+
+        Args:
+            loss: Over all validation tokens; None: there are none.
+            per_source: Losses by source.
+            answers: Results of multiple-choice questions by file.
+        """
         self.status.validation_loss = loss
         if self.is_main:
             position = self._position
-            logger.info("validation loss at step %d: %.4f", position.step, loss)
-            line = {"step": position.step, "tokens": position.tokens, "validationLoss": loss, "perSource": per_source}
-            self.evaluations.append(line)
+            if loss is not None:
+                logger.info("validation loss at step %d: %.4f", position.step, loss)
+            for name, result in answers.items():
+                logger.info("%s at step %d: accuracy %.4f", name, position.step, result["accuracy"])
+            line: dict[str, Any] = {"step": position.step, "tokens": position.tokens}
+            line |= {"validationLoss": loss, "perSource": per_source}
+            if answers:
+                line["multipleChoice"] = answers
+            self.evaluations.append({**line, "sources": self._sources_seen()})
 
     def progress(self, state: str | None = None, message: str = "") -> None:
         """Tell the supervisor how far training is; seldom enough to call it at every step."""
         self.state = state or self.state
         if not self._progress.due(self.state, message):
             return
+        seen = self.accounting.seen(self._position.sequences, self._skips)
+        self.status.sources, self.status.sources_not_shown = shown_sources(seen)
         progress = TrainerProgress(
             state=self.state,
             message=message,
             training=self.status,
             checkpoints=self.checkpoints,
             rollbacks=self.rollbacks[-MAX_ROLLBACKS_SHOWN:],
+            refused_rollback=self.refused_rollback,
         )
         self._progress.write(progress)
 

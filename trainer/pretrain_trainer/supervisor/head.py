@@ -150,7 +150,7 @@ class Head:
 
     def _judge(self, now: float, ended: EndedGeneration) -> None:
         self.record.running = False
-        if ended.finished and self._storage.completed.exists():
+        if ended.finished and self._settings.is_complete:
             self.coordinator.complete()
             return
         if self.leaving:

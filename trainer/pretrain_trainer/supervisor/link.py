@@ -1,7 +1,8 @@
 """The wire between supervisors: lines of JSON over TCP, to the master port of node 0.
 
 A node sends its report when it changes and every second; node 0 answers each with the directive, and sends the
-directive to all when it changes. Who can't reach node 0 tries again for ever.
+directive to all when it changes. Who can't reach node 0 says why and tries again until it is there: its pod may wait
+for a machine, which is no failure of ours.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from pretrain_api.wire import StorageLayout, TrainerProgress
+from pretrain_api.wire import TrainerProgress
 from pretrain_trainer.errors import TemporaryFailure
 from pretrain_trainer.supervisor.agent import LEASE_SECONDS
+from pretrain_trainer.supervisor.dialing import Complaint, connect
 from pretrain_trainer.supervisor.head import Head
 from pretrain_trainer.supervisor.host import listening_socket
 from pretrain_trainer.supervisor.logs import LOGGER
 from pretrain_trainer.supervisor.messages import Action, Directive, NodeReport
-from pretrain_trainer.supervisor.settings import World
+from pretrain_trainer.supervisor.settings import Settings, World
 
 REPORT_SECONDS = 1.0
-CONNECT_SECONDS = 2.0
 SILENCE_SECONDS = 3.0
 """A connection on which nothing comes for so long is given up."""
 FIRST_PAUSE_SECONDS = 0.05
@@ -118,10 +119,12 @@ class LinkServer:
 class RemoteOffice:
     """Another node's end."""
 
-    def __init__(self, world: World, storage: StorageLayout, wake: Callable[[], None]) -> None:
-        self._world = world
-        self._storage = storage
+    def __init__(self, settings: Settings, wake: Callable[[], None]) -> None:
+        self._settings = settings
         self._wake = wake
+        self._complaint = Complaint(settings.world)
+        self.master_address = settings.world.master_address
+        """See `Office`: where node 0 was reached last, so that ranks need no name that may be out of date."""
         self._writer: asyncio.StreamWriter | None = None
         self._directive: Directive | None = None
         self._contact = float("-inf")
@@ -135,7 +138,7 @@ class RemoteOffice:
         changed = self._sent is None or report.model_copy(update={"sent": self._sent.sent}) != self._sent
         if self._writer is not None and (changed or self._sent is None or now - self._sent.sent >= REPORT_SECONDS):
             self._send_report(self._writer, report)
-        if self.contact_age_seconds(now) > LEASE_SECONDS and self._storage.completed.exists():
+        if self.contact_age_seconds(now) > LEASE_SECONDS and self._settings.is_complete:
             return Directive(coordinator="", sequence=0, action=Action.COMPLETE)
         return self._directive
 
@@ -163,20 +166,21 @@ class RemoteOffice:
                 if await self._converse():
                     pause = FIRST_PAUSE_SECONDS
             except (OSError, TimeoutError) as error:
-                LOGGER.debug("node 0 isn't there: %s", error)
+                self._complaint.say(time.monotonic(), error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _converse(self) -> bool:
         """Connect and hear what node 0 says until that ends; True if it said anything."""
-        connecting = asyncio.open_connection(self._world.master_address, self._world.master_port, limit=MAX_LINE_BYTES)
-        reader, writer = await asyncio.wait_for(connecting, CONNECT_SECONDS)
+        reader, writer = await connect(self._settings.world, MAX_LINE_BYTES)
+        self._complaint.reached()
+        self.master_address = str(writer.get_extra_info("peername")[0])
         heard = False
         try:
             self._writer = writer
             if self._report is not None:
                 self._send_report(writer, self._report.model_copy(update={"sent": time.monotonic()}))
-            while line := await asyncio.wait_for(reader.readline(), SILENCE_SECONDS):
+            while line := await _line(reader):
                 self._take(Directive.model_validate_json(line))
                 heard = True
         except ValidationError as error:
@@ -196,6 +200,12 @@ class RemoteOffice:
     def _send_report(self, writer: asyncio.StreamWriter, report: NodeReport) -> None:
         self._sent = report
         _send(writer, report)
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Read a line; raise `TimeoutError` if none comes. Not by `asyncio.wait_for`: see `connect`."""
+    async with asyncio.timeout(SILENCE_SECONDS):
+        return await reader.readline()
 
 
 def _send(writer: asyncio.StreamWriter, message: NodeReport | Directive) -> None:

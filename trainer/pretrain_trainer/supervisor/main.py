@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pretrain_api import wire
 from pretrain_api.wire import ExitCode, TerminationMessage, TrainerProgress
+from pretrain_trainer.completion import set_aside_stale_marker
 from pretrain_trainer.errors import TemporaryFailure, TrainerError
 from pretrain_trainer.supervisor.head import Head, completed_message
 from pretrain_trainer.supervisor.host import become_subreaper
@@ -59,7 +60,9 @@ def _set_up_logging(settings: Settings) -> LineWriter:
 
 
 async def _run(settings: Settings, writer: LineWriter) -> tuple[int, TerminationMessage | None]:
-    if settings.storage.completed.exists():
+    if settings.world.node_rank == 0:
+        _set_aside_stale_marker(settings)
+    if settings.is_complete:
         return await _stay_completed(settings), completed_message(None)
     supervisor = Supervisor(settings, writer)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,10 +76,21 @@ async def _run(settings: Settings, writer: LineWriter) -> tuple[int, Termination
             endpoints.close()
 
 
+def _set_aside_stale_marker(settings: Settings) -> None:
+    stale = set_aside_stale_marker(settings.storage, settings.training_configuration)
+    if stale is not None:
+        LOGGER.info(
+            "%s was of another training than the one wanted now: it is %s from now on; going on from the newest "
+            "checkpoint",
+            settings.storage.completed,
+            stale.name,
+        )
+
+
 async def _supervise(settings: Settings, supervisor: Supervisor) -> int:
     world = settings.world
     if world.node_rank > 0:
-        return await supervisor.run(RemoteOffice(world, settings.storage, supervisor.wake), None)
+        return await supervisor.run(RemoteOffice(settings, supervisor.wake), None)
     head = Head(settings, supervisor.incarnation)
     if world.num_nodes == 1:
         return await supervisor.run(HeadOffice(head, None), head)

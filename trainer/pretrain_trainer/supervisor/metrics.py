@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pretrain_api.status import CheckpointStatus
+from pretrain_api.status import MAX_SOURCES_SHOWN, CheckpointStatus, SourceSeen
 from pretrain_api.wire import TrainerProgress
 
 
@@ -60,6 +60,7 @@ class SupervisorCollector(Collector):
         progress = snapshot.progress
         for name, help_text in _TRAINING_GAUGES.items():
             yield from _gauge(f"pretrain_{name}", help_text, getattr(progress.training, name))
+        yield from _sources(progress.training.sources or [])
         yield from _gauge("pretrain_goodput", "Useful training time / time since the first start.", progress.goodput)
         yield from _gauge("pretrain_generation", "Generation of the ranks.", snapshot.generation)
         yield from _gauge(
@@ -86,6 +87,18 @@ def registry_of(snapshot: Callable[[], Snapshot]) -> CollectorRegistry:
 def _gauge(name: str, help_text: str, value: float | None) -> Iterator[Metric]:
     if value is not None:
         yield GaugeMetricFamily(name, help_text, value=value)
+
+
+def _sources(seen: list[SourceSeen]) -> Iterator[Metric]:
+    """Yield what was seen by source: a few dozen sources at most, as the status has them."""
+    if not seen:
+        return
+    tokens = GaugeMetricFamily("pretrain_source_tokens", "Consumed tokens of a source.", labels=["source"])
+    epochs = GaugeMetricFamily("pretrain_source_epochs", "Passes over a source.", labels=["source"])
+    for source in seen[:MAX_SOURCES_SHOWN]:
+        tokens.add_metric([source.name], source.tokens)
+        epochs.add_metric([source.name], source.epochs)
+    yield from (tokens, epochs)
 
 
 def _checkpoint(prefix: str, what: str, checkpoint: CheckpointStatus | None) -> Iterator[Metric]:

@@ -11,6 +11,9 @@ from pretrain_trainer.supervisor.messages import Directive, NodeReport
 class HeadOffice:
     """Node 0."""
 
+    master_address = "127.0.0.1"
+    """See `Office`: the ranks meet here."""
+
     def __init__(self, head: Head, server: LinkServer | None) -> None:
         """Make it; a job of one node needs no server."""
         self._head = head

@@ -53,6 +53,7 @@ class RankGroup:
         self._pending: Start | None = None
         """Ordered, but the launcher isn't ready."""
         self._current = Start(0, 0, "")
+        self._master_address = settings.world.master_address
         self._ranks: dict[int, _Rank] = {}
         self._failures: list[RankFailure] = []
         self._plan: StopPlan | None = None
@@ -126,10 +127,17 @@ class RankGroup:
             LOGGER.warning("result of local rank %d can't be read: %s", local_rank, error.errors()[0]["msg"])
             return None
 
-    def start(self, order: Start, now: float) -> None:
-        """Start the ranks of a generation; none of an earlier one may be left."""
+    def start(self, order: Start, master_address: str, now: float) -> None:
+        """Start the ranks of a generation; none of an earlier one may be left.
+
+        Args:
+            order: Which generation.
+            master_address: Where rank 0 is found.
+            now: Monotonic time, in seconds.
+        """
         previous = self.run_directory
         self._current = order
+        self._master_address = master_address
         shutil.rmtree(previous, ignore_errors=True)
         self.run_directory.mkdir()
         self._ranks = {}
@@ -220,7 +228,7 @@ class RankGroup:
             protocol.LOCAL_RANK_VARIABLE: str(local_rank),
             protocol.WORLD_SIZE_VARIABLE: str(world.num_nodes * world.local_world_size),
             protocol.LOCAL_WORLD_SIZE_VARIABLE: str(world.local_world_size),
-            protocol.MASTER_ADDRESS_VARIABLE: world.master_address,
+            protocol.MASTER_ADDRESS_VARIABLE: self._master_address,
             protocol.MASTER_PORT_VARIABLE: str(order.master_port),
             protocol.RUN_DIRECTORY_VARIABLE: str(self.run_directory),
         }

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from pretrain_api import wire
 from pretrain_api.resolve import load_resolved
 from pretrain_api.spec.job import PretrainJob
+from pretrain_trainer.completion import is_complete
+from pretrain_trainer.environment import rollback_request
 from pretrain_trainer.errors import InvalidConfiguration
 from pretrain_trainer.rank_protocol import RANK_MODULE
 from pretrain_trainer.supervisor.host import gpu_count
@@ -71,6 +73,8 @@ class Settings:
     wait_when_completed: bool
     new_restart_budget: bool
     """A person started this: restarts before don't count, and a predecessor that was killed is no failure."""
+    training_configuration: str | None
+    """Which training is wanted; None: a completion marker of any is believed."""
     warm_standby: bool
     log_format: Literal["text", "json"]
     termination_log: Path
@@ -78,6 +82,11 @@ class Settings:
     """Run as `python -m`; another one than the trainer's is of use in tests only."""
     standby_imports: tuple[str, ...]
     """Modules that the launcher has in memory before a rank needs them."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Is the wanted training done?"""
+        return is_complete(self.storage, self.training_configuration)
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -91,6 +100,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if log_format not in {"text", "json"}:
         raise InvalidConfiguration(f"PRETRAIN_LOG_FORMAT is {log_format!r}; text and json are known")
     world = _load_world(environment)
+    rollback_request(environment)  # else each rank would refuse it
     return Settings(
         world=world,
         storage=wire.StorageLayout(_required(environment, wire.ENV_STORAGE)),
@@ -105,6 +115,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         http_port=_integer(environment, wire.ENV_HTTP_PORT, wire.DEFAULT_HTTP_PORT),
         wait_when_completed=_flag(environment, wire.ENV_WAIT_WHEN_COMPLETED, False),
         new_restart_budget=_flag(environment, wire.ENV_NEW_RESTART_BUDGET, False),
+        training_configuration=environment.get(wire.ENV_TRAINING_CONFIGURATION) or None,
         warm_standby=_flag(environment, "PRETRAIN_WARM_STANDBY", True),
         log_format=cast("Literal['text', 'json']", log_format),
         termination_log=Path(environment.get(wire.ENV_TERMINATION_LOG, wire.DEFAULT_TERMINATION_LOG)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 import uuid
@@ -24,6 +25,10 @@ TURN_SECONDS = 0.2
 
 class Office(Protocol):
     """Where a node's directives come from."""
+
+    @property
+    def master_address(self) -> str:
+        """Where this node's ranks find those of node 0."""
 
     def exchange(self, now: float, report: NodeReport, progress: TrainerProgress | None) -> Directive | None:
         """Hand in a report; return the newest directive."""
@@ -83,10 +88,9 @@ class Supervisor:
                 exit_code = self._turn(time.monotonic(), office)
                 if exit_code is not None:
                     return exit_code
-                try:
-                    await asyncio.wait_for(self._wake.wait(), TURN_SECONDS)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(TURN_SECONDS):
+                        await self._wake.wait()
         finally:
             self._group.close()
             await office.close()
@@ -98,7 +102,7 @@ class Supervisor:
         if directive != self._directive:
             self._wake.set()  # the acknowledgement is due
         self._directive = directive
-        self._obey(now, office.contact_age_seconds(now))
+        self._obey(now, office)
         self.snapshot = self._look(now, office)
         return self._exit_code(now, office)
 
@@ -120,13 +124,13 @@ class Supervisor:
             leaving=self._interrupts > 0,
         )
 
-    def _obey(self, now: float, contact_age_seconds: float) -> None:
+    def _obey(self, now: float, office: Office) -> None:
         if self._interrupts > 1:
             self._group.stop(StopMode.NOW, now)
             return
-        command = decide(self._directive, contact_age_seconds, self._group.local, self._interrupts > 0)
+        command = decide(self._directive, office.contact_age_seconds(now), self._group.local, self._interrupts > 0)
         if isinstance(command, Start):
-            self._group.start(command, now)
+            self._group.start(command, office.master_address, now)
             self._wake.set()
         elif isinstance(command, Stop):
             self._group.stop(command.mode, now)
@@ -175,7 +179,7 @@ class Supervisor:
         return None if waits or not (office.settled(now) or self._interrupts) else ExitCode.DONE
 
     def _when_stopped(self) -> int:
-        if self._group.finished and self._settings.storage.completed.exists():
+        if self._group.finished and self._settings.is_complete:
             self._termination = completed_message(self._group.result(0))
             return ExitCode.DONE
         result = self._group.result(0)

@@ -17,7 +17,8 @@ from pretrain_api.validation.suggestions import closest
 
 _DATA = "spec.data"
 SOURCE_SCHEMES = ("file", "s3", "gs", "hf", "http", "https", "sample")
-STORAGE_SCHEMES = ("file", "s3", "gs", "pvc")
+READY_SCHEMES = ("file", "pvc")
+"""Of data that is ready: trainers map it into memory."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -38,15 +39,41 @@ def addresses_are_readable(context: RuleContext) -> Iterator[Finding]:
     """Every address is one that a reader can open."""
     for path, source in named_sources(context):
         if context.intact(f"{path}.uri"):
-            yield from _address(f"{path}.uri", source.uri)
+            schemes = SOURCE_SCHEMES if isinstance(source, Source) else READY_SCHEMES
+            yield from _address(f"{path}.uri", source.uri, schemes)
     data = context.spec.data
+    for index, ready in enumerate(data.tokenized):
+        if ready.validation_uri is not None and context.intact(f"{_DATA}.tokenized[{index}].validationUri"):
+            yield from _address(f"{_DATA}.tokenized[{index}].validationUri", ready.validation_uri, READY_SCHEMES)
     if data.prepared is not None and context.intact(f"{_DATA}.prepared"):
-        yield from _address(f"{_DATA}.prepared", data.prepared, STORAGE_SCHEMES)
+        yield from _address(f"{_DATA}.prepared", data.prepared, READY_SCHEMES)
     for index, uri in enumerate(data.decontaminate.against if data.decontaminate else ()):
         if context.intact(f"{_DATA}.decontaminate"):
             yield from _address(f"{_DATA}.decontaminate.against[{index}]", uri)
+    questions = "spec.training.evaluation.multipleChoice"
+    asked = context.training.evaluation.multiple_choice if context.training and context.intact(questions) else ()
+    for index, each in enumerate(asked):
+        yield from _address(f"{questions}[{index}].uri", each.uri)
     if data.tokenizer.uri is not None and context.intact(f"{_DATA}.tokenizer.uri"):
         yield from _address(f"{_DATA}.tokenizer.uri", data.tokenizer.uri)
+
+
+@rule()
+def addresses_of_filters_are_readable(context: RuleContext) -> Iterator[Finding]:
+    """Models, word lists and training texts of filters can be opened."""
+    for place, uri in context.spec.data.clean.addresses():
+        path = f"{_DATA}.clean.{place}"
+        if context.intact(path):
+            yield from _address(path, uri)
+
+
+@rule()
+def dictionaries_are_readable(context: RuleContext) -> Iterator[Finding]:
+    """Dictionaries of synonyms can be opened."""
+    for index, each in enumerate(context.spec.data.augment):
+        path = f"{_DATA}.augment[{index}].dictionary"
+        if each.dictionary is not None and context.intact(path):
+            yield from _address(path, each.dictionary)
 
 
 def _address(path: str, uri: str, schemes: tuple[str, ...] = SOURCE_SCHEMES) -> Iterator[Finding]:
@@ -56,13 +83,32 @@ def _address(path: str, uri: str, schemes: tuple[str, ...] = SOURCE_SCHEMES) -> 
     elif separator and scheme not in schemes:
         match = closest(scheme, schemes)
         hint = f"did you mean {match}://? " if match else ""
-        yield Finding(path, f"{scheme}:// cannot be read; {hint}write a path, or one of {', '.join(schemes)} with ://")
+        why = "cannot be read" if schemes is SOURCE_SCHEMES else "cannot be read in place"
+        yield Finding(path, f"{scheme}:// {why}; {hint}write a path, or one of {', '.join(schemes)} with ://")
     elif separator and not rest:
         yield Finding(path, f"{shown(uri)} names nothing; write what to read after {scheme}://")
     elif separator and leaves_its_root(rest):
         yield Finding(path, f"{shown(uri)} leaves its storage by '..'; write the path without it")
     elif scheme == "sample" and separator:
         yield from sample_parameters(path, uri)
+
+
+OF_PREPARATION = ("clean", "dedup", "decontaminate", "augment", "tokenizer", "split", "keep_removed", "bad_records")
+
+
+@rule()
+def ready_data_is_not_prepared(context: RuleContext) -> Iterator[Finding]:
+    """Settings of a preparation that doesn't happen would be ignored."""
+    data = context.spec.data
+    origin = "prepared" if data.prepared else "tokenized" if data.tokenized else None
+    if origin is None or data.sources:
+        return
+    for name in OF_PREPARATION:
+        path = f"{_DATA}.{to_camel(name)}"
+        if name == "tokenizer" and origin == "tokenized":
+            continue  # that of the tokens is needed
+        if name in data.model_fields_set and context.intact(path):
+            yield Finding(path, f"has no meaning with {origin}, which is ready data; remove it")
 
 
 @rule()
@@ -94,6 +140,23 @@ def thresholds_leave_something(context: RuleContext) -> Iterator[Finding]:
                 paths[0],
                 f"{least:g} is more than {to_camel(f'max_{what}')} {most:g}: nothing would be left; write less",
             )
+    for name in type(clean.metrics).model_fields:
+        bounds, path = getattr(clean.metrics, name), f"{_DATA}.clean.metrics.{to_camel(name)}"
+        if bounds and bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
+            yield Finding(
+                f"{path}.min", f"{bounds.min:g} is more than max {bounds.max:g}: nothing would be left; write less"
+            )
+
+
+@rule(f"{_DATA}.split")
+def something_is_left_to_train_on(context: RuleContext) -> Iterator[Finding]:
+    """What is held back is not trained on."""
+    split = context.spec.data.split
+    if split.validation + split.test >= 1:
+        yield Finding(
+            f"{_DATA}.split.test",
+            f"with validation {split.validation:g} nothing is left to train on; write less, such as 0.001",
+        )
 
 
 @rule(f"{_DATA}.split.validation", "spec.training.evaluation.everyTokens", f"{_DATA}.sources")

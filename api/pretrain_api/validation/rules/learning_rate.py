@@ -50,9 +50,38 @@ def decay_after_warmup(context: RuleContext) -> Iterator[Finding]:
         )
 
 
-@rule(f"{_RATE}.decayTokens", f"{_RATE}.decay")
-def constant_has_no_decay(context: RuleContext) -> Iterator[Finding]:
-    """A constant learning rate has no decay to end."""
+@rule(_RATE)
+def settings_fit_the_shape(context: RuleContext) -> Iterator[Finding]:
+    """A rate that never ends has no end, and only wsd has a last part."""
     rate = context.training.learning_rate if context.training else None
-    if rate is not None and rate.decay == "constant" and rate.decay_tokens is not None:
-        yield Finding(f"{_RATE}.decayTokens", "has no meaning with decay: constant; remove it, or write decay: cosine")
+    if rate is None:
+        return
+    if rate.decay in ("constant", "inverse-sqrt") and rate.decay_tokens is not None:
+        yield Finding(
+            f"{_RATE}.decayTokens", f"has no meaning with decay: {rate.decay}; remove it, or write decay: cosine"
+        )
+    for name, value in (("annealTokens", rate.anneal_tokens), ("annealShape", rate.anneal_shape)):
+        if value is not None and rate.decay != "wsd":
+            yield Finding(f"{_RATE}.{name}", f"has no meaning with decay: {rate.decay}; remove it, or write decay: wsd")
+    if rate.decay == "inverse-sqrt" and rate.warmup_tokens == 0:
+        yield Finding(
+            f"{_RATE}.warmupTokens",
+            "is 0, and decay: inverse-sqrt counts in warm-ups; write its length (T5: 10,000 steps of the batch)",
+        )
+
+
+@rule(_RATE, "spec.training.tokens")
+def annealing_after_warmup(context: RuleContext) -> Iterator[Finding]:
+    """The last part of wsd comes after the warm-up."""
+    training = context.training
+    if training is None or training.learning_rate.decay != "wsd" or training.learning_rate.anneal_tokens is None:
+        return
+    rate = training.learning_rate
+    end = rate.decay_tokens or training.tokens
+    longest = end - rate.warmup_tokens
+    if rate.anneal_tokens is not None and rate.anneal_tokens > longest > 0:
+        yield Finding(
+            f"{_RATE}.annealTokens",
+            f"the last part of {format_tokens(rate.anneal_tokens)} would begin in the warm-up of "
+            f"{format_tokens(rate.warmup_tokens)}; write at most {format_tokens(longest)}",
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pretrain_api.mixtures import MIXTURES, parts_by_source
 from pretrain_api.problems import Finding, child_path, shown
 from pretrain_api.quantities import format_tokens
 from pretrain_api.spec.data import Source, TokenizedSource
@@ -11,6 +12,7 @@ from pretrain_api.validation.rules.registry import RuleContext, rule
 from pretrain_api.validation.suggestions import did_you_mean
 
 _CURRICULUM = "spec.data.curriculum"
+_MIXTURE = "spec.data.mixture"
 
 
 def named_sources(context: RuleContext) -> list[tuple[str, Source | TokenizedSource]]:
@@ -41,7 +43,7 @@ def weights_are_complete(context: RuleContext) -> Iterator[Finding]:
     """All sources have weights or none has: a share can't be compared with a size."""
     sources = named_sources(context)
     weights = [source.weight for _, source in sources]
-    if all(weight is None for weight in weights):
+    if all(weight is None for weight in weights) or context.spec.data.mixture is not None:
         return
     for path, source in sources:
         if source.weight is None:
@@ -95,3 +97,35 @@ def phases_name_sources(context: RuleContext) -> Iterator[Finding]:
                 yield Finding(child_path(path, name), f"there is no source {shown(name)}; {did_you_mean(name, names)}")
         if not any(phase.weights.values()):
             yield Finding(path, "the weights are all zero; give at least one source a weight above 0")
+
+
+@rule("spec.data.mixture", "spec.data.sources[].name", "spec.data.tokenized[].name")
+def mixture_names_sources(context: RuleContext) -> Iterator[Finding]:
+    """Every source of the job has its part in the mixture, and each part at most one source."""
+    mixture, sources = context.spec.data.mixture, named_sources(context)
+    if mixture is None:
+        return
+    parts, names = list(MIXTURES[mixture.preset]), [source.name for _, source in sources]
+    for part, name in mixture.sources.items():
+        path = child_path(f"{_MIXTURE}.sources", part)
+        if part not in parts:
+            yield Finding(path, f"{mixture.preset} has no {shown(part)}; {did_you_mean(part, parts)}")
+        elif names and name not in names:
+            yield Finding(path, f"there is no source {shown(name)}; {did_you_mean(name, names)}")
+    known = parts_by_source(mixture)
+    for path, source in sources:
+        if source.name not in known:
+            yield Finding(
+                f"{path}.name",
+                f"{shown(source.name)} is no part of {mixture.preset}; write under {_MIXTURE}.sources for which of "
+                f"{', '.join(parts[:7])}{', …' if len(parts) > 7 else ''} it stands, as {{{parts[0]}: {source.name}}}",
+            )
+        if source.weight is not None and context.intact(f"{path}.weight"):
+            yield Finding(f"{path}.weight", f"comes from mixture {mixture.preset}; remove it, or the mixture")
+
+
+@rule("spec.data.mixture", _CURRICULUM)
+def mixture_or_curriculum(context: RuleContext) -> Iterator[Finding]:
+    """A curriculum replaces all weights."""
+    if context.spec.data.mixture is not None and context.spec.data.curriculum:
+        yield Finding(_MIXTURE, "has no effect beside curriculum, which has the weights; remove one of them")

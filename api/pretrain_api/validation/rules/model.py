@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from pydantic.alias_generators import to_camel
 
-from pretrain_api.presets import PRESETS, REQUIRED_WITHOUT_PRESET, Architecture, architecture
+from pretrain_api.presets import (
+    FIELDS_OF_FAMILY,
+    PRESETS,
+    REQUIRED_WITHOUT_PRESET,
+    ROTARY_FAMILIES,
+    Architecture,
+    architecture,
+    family_of,
+)
 from pretrain_api.problems import Finding, shown
 from pretrain_api.spec.model import Model
 from pretrain_api.validation.rules.registry import RuleContext, rule
@@ -27,8 +35,8 @@ def preset_is_known(context: RuleContext) -> Iterator[Finding]:
         hint = f"did you mean '{match}'? " if match else ""
         yield Finding(
             f"{_MODEL}.preset",
-            f"{shown(preset)} is not a known preset; {hint}there are {', '.join(PRESETS)}; or leave it out and write "
-            f"{', '.join(map(to_camel, REQUIRED_WITHOUT_PRESET))}",
+            f"{shown(preset)} is not a known preset; {hint}'pretrain presets' lists them; name one, or leave it out "
+            f"and write {', '.join(map(to_camel, REQUIRED_WITHOUT_PRESET))}",
         )
 
 
@@ -44,6 +52,36 @@ def sizes_without_preset(context: RuleContext) -> Iterator[Finding]:
             yield Finding(path, "is missing; a model without a preset needs it: write it, or write preset: llama-7b")
 
 
+@rule(f"{_MODEL}.preset", f"{_MODEL}.family")
+def preset_is_of_the_family(context: RuleContext) -> Iterator[Finding]:
+    """A preset says its family itself."""
+    model = context.spec.model
+    if model is None or model.family is None or model.preset not in PRESETS:
+        return
+    family = PRESETS[model.preset].family
+    if model.family != family:
+        yield Finding(
+            f"{_MODEL}.family", f"preset {model.preset} is of the family {family}, not {model.family}; remove family"
+        )
+
+
+@rule(f"{_MODEL}.preset", f"{_MODEL}.family")
+def fields_belong_to_the_family(context: RuleContext) -> Iterator[Finding]:
+    """A family has its parts, and no others."""
+    model = context.spec.model
+    family = family_of(model) if model else None
+    if model is None or family is None:
+        return
+    for name in Model.model_fields:
+        if name in ("preset", "family", *FIELDS_OF_FAMILY[family]) or getattr(model, name) is None:
+            continue
+        fitting = [other for other, names in FIELDS_OF_FAMILY.items() if name in names]
+        yield Finding(
+            f"{_MODEL}.{to_camel(name)}",
+            f"has no meaning in the family {family}; remove it, or write family: {' or '.join(fitting)}",
+        )
+
+
 def intact_architecture(context: RuleContext) -> Architecture | None:
     """Return the model's architecture; None where it isn't known."""
     model = context.spec.model
@@ -54,7 +92,7 @@ def intact_architecture(context: RuleContext) -> Architecture | None:
 
 def _is_complete(model: Model) -> bool:
     if model.preset is not None:
-        return model.preset in PRESETS
+        return model.preset in PRESETS and model.family in (None, PRESETS[model.preset].family)
     return all(getattr(model, name) is not None for name in REQUIRED_WITHOUT_PRESET)
 
 
@@ -66,16 +104,63 @@ def heads_divide_the_width(context: RuleContext) -> Iterator[Finding]:
         return
     assert context.spec.model is not None
     given = context.spec.model.head_dim is not None
-    if not given and sizes.hidden_size % sizes.num_attention_heads:
+    if not given and not _published_head(context.spec.model) and sizes.hidden_size % sizes.num_attention_heads:
+        free = ", or write headDim" if "head_dim" in FIELDS_OF_FAMILY[sizes.family] else ""
         yield Finding(
             f"{_MODEL}.numAttentionHeads",
             f"hiddenSize {sizes.hidden_size} is not divisible by numAttentionHeads {sizes.num_attention_heads}; write "
-            f"{_nearest_divisors(sizes.hidden_size, sizes.num_attention_heads)}, or write headDim",
+            f"{_nearest_divisors(sizes.hidden_size, sizes.num_attention_heads)}{free}",
         )
-    elif sizes.head_dim % 2:
+    elif sizes.head_dim % 2 and sizes.family in ROTARY_FAMILIES:
         yield Finding(
             f"{_MODEL}.{'headDim' if given else 'numAttentionHeads'}",
             f"a head of {sizes.head_dim} cannot be rotated (RoPE turns pairs); write sizes that make it even",
+        )
+
+
+def _published_head(model: Model) -> bool:
+    """Return whether a preset says the size of its heads, as those of T5 do."""
+    return model.preset is not None and model.hidden_size is None and model.num_attention_heads is None
+
+
+@rule()
+def experts_are_enough(context: RuleContext) -> Iterator[Finding]:
+    """A token passes different experts."""
+    sizes = intact_architecture(context)
+    if sizes is None or sizes.family != "mixtral" or sizes.num_experts_per_tok <= sizes.num_local_experts:
+        return
+    yield Finding(
+        f"{_MODEL}.numExpertsPerTok",
+        f"a token cannot pass {sizes.num_experts_per_tok} of {sizes.num_local_experts} experts; write at most "
+        f"{sizes.num_local_experts}, or raise numLocalExperts",
+    )
+
+
+@rule()
+def feed_forward_is_as_wide_as_exports_say(context: RuleContext) -> Iterator[Finding]:
+    """BloomConfig has no field for it: whoever reads an export takes four times the width."""
+    sizes = intact_architecture(context)
+    if sizes is None or sizes.family != "bloom" or sizes.intermediate_size == 4 * sizes.hidden_size:
+        return
+    yield Finding(
+        f"{_MODEL}.intermediateSize",
+        f"{sizes.intermediate_size} is not 4 * hiddenSize, which the family bloom always has; write "
+        f"{4 * sizes.hidden_size}",
+    )
+
+
+@rule(f"{_MODEL}.maxPositionEmbeddings", "spec.training.sequenceLength")
+def positions_do_for_the_sequences(context: RuleContext) -> Iterator[Finding]:
+    """Where positions are learned, each of a sequence has its row."""
+    sizes = intact_architecture(context)
+    if sizes is None or context.training is None or sizes.max_position_embeddings is None:
+        return
+    length = context.training.sequence_length
+    if sizes.max_position_embeddings < length:
+        yield Finding(
+            f"{_MODEL}.maxPositionEmbeddings",
+            f"{sizes.max_position_embeddings} learned positions are fewer than spec.training.sequenceLength {length}; "
+            f"write {length} or more, or shorter sequences",
         )
 
 
@@ -98,22 +183,3 @@ def _nearest_divisors(number: int, wanted: int) -> str:
     below = [divisor for divisor in divisors if divisor < wanted]
     above = [divisor for divisor in divisors if divisor > wanted]
     return " or ".join(str(divisor) for divisor in (*below[-1:], *above[:1]))
-
-
-@rule("spec.objective.type", "spec.objective.rate")
-def rate_has_a_meaning(context: RuleContext) -> Iterator[Finding]:
-    """A rate belongs to objectives that change a share of the samples or tokens."""
-    objective = context.spec.objective
-    if objective.rate is not None and objective.type in ("causal-lm", "prefix-lm"):
-        yield Finding("spec.objective.rate", f"has no meaning with type: {objective.type}; remove it")
-
-
-@rule("spec.objective.type", "spec.objective.sentencePairs")
-def sentence_pairs_need_masking(context: RuleContext) -> Iterator[Finding]:
-    """Sentence pairs are joined with masked language modelling."""
-    objective = context.spec.objective
-    if objective.sentence_pairs is not None and objective.type != "masked-lm":
-        yield Finding(
-            "spec.objective.sentencePairs",
-            f"does not go with type: {objective.type}; remove it, or write type: masked-lm",
-        )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pretrain_api.problems import Finding
+from pretrain_api.objectives import kind_of_family
+from pretrain_api.presets import architecture
+from pretrain_api.problems import Finding, shown
 from pretrain_api.quantities import format_tokens
 from pretrain_api.validation.rules.registry import RuleContext, rule
 
@@ -21,6 +23,39 @@ def evaluation_within_the_run(context: RuleContext) -> Iterator[Finding]:
             f"{_EVALUATION}.everyTokens",
             f"{format_tokens(distance)} is longer than the whole training of {format_tokens(training.tokens)}; write "
             "less, or leave it out: there is an evaluation at the end",
+        )
+
+
+@rule(f"{_EVALUATION}.multipleChoice")
+def files_of_questions_differ_in_name(context: RuleContext) -> Iterator[Finding]:
+    """Results are told apart by the names of the files."""
+    asked = context.training.evaluation.multiple_choice if context.training else ()
+    first: dict[str, int] = {}
+    for index, each in enumerate(asked):
+        if each.name in first:
+            yield Finding(
+                f"{_EVALUATION}.multipleChoice[{index}].name",
+                f"{shown(each.name)} is the name of {_EVALUATION}.multipleChoice[{first[each.name]}], too; give each "
+                "file its own",
+            )
+        first.setdefault(each.name, index)
+
+
+@rule(f"{_EVALUATION}.multipleChoice", "spec.model")
+def questions_need_a_decoder(context: RuleContext) -> Iterator[Finding]:
+    """Only a decoder says how likely an answer is after a question."""
+    asked = context.training.evaluation.multiple_choice if context.training else ()
+    model = context.spec.model
+    if not asked or model is None:
+        return
+    try:
+        family = architecture(model).family
+    except (KeyError, ValueError):
+        return  # told elsewhere
+    if kind_of_family(family) != "decoder":
+        yield Finding(
+            f"{_EVALUATION}.multipleChoice",
+            f"{shown(family)} is no decoder, and gives answers no probability; remove it",
         )
 
 

@@ -1,0 +1,1 @@
+"""How fast data is prepared, beside datatrove, datasketch, rensa, text-dedup and the bare tokenizer."""

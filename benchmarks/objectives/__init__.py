@@ -1,0 +1,1 @@
+"""How fast samples of each objective are built, beside what others do."""

@@ -1,0 +1,1 @@
+"""Verdicts of the filter presets beside datatrove's own filters."""

@@ -1,0 +1,1 @@
+"""New documents made of given ones."""

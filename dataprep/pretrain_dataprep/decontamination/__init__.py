@@ -1,0 +1,1 @@
+"""What of evaluation sets is in the corpus."""

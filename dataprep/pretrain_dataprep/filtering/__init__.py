@@ -1,0 +1,1 @@
+"""Filters that need a model: languages, quality, perplexity, toxicity."""

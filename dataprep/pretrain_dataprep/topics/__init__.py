@@ -1,0 +1,1 @@
+"""Clusters of documents by topic, and how many documents of each stay."""

@@ -1,0 +1,9 @@
+"""Makes `tiny_networks` importable from the tests beside it; networks this small are fastest on one thread."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+torch.set_num_threads(1)

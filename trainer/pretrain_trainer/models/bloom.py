@@ -1,0 +1,168 @@
+"""The BLOOM family (Scao et al. 2022): GPT-2's parts with linear biases on distances (ALiBi, Press et al. 2022) instead
+of positions, and a LayerNorm after the embedding.
+
+The biases are a mask, so that attention isn't the causal flash kernel of the other decoders: it is slower, and the mask
+takes heads * length² numbers a batch, or as many a sample where documents or prefixes are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pretrain_trainer.models.attention import View, attend, decoder_view
+from pretrain_trainer.models.decoder import DecoderNetwork
+from pretrain_trainer.models.heads import LanguageModelHead
+from pretrain_trainer.models.layers import embedding, run
+from pretrain_trainer.models.network import NetworkConfig, TrainingOptions
+
+
+def slopes(heads: int) -> list[float]:
+    """Return each head's slope: 2^(-8i/n) for i = 1 … n (Press et al. 2022, section 3).
+
+    Where the heads aren't a power of two, n is the one below, and the rest take every other slope of 2n heads, as the
+    authors' code has it.
+    """
+    power = 1 << (heads.bit_length() - 1)
+    first = [2 ** (-8 * i / power) for i in range(1, power + 1)]
+    return first + [2 ** (-4 * i / power) for i in range(1, 2 * (heads - power), 2)]
+
+
+def distance_biases(heads: int, length: int, device: torch.device) -> Tensor:
+    """Return -slope * |query - key|, FP32[1, heads, length, length]: by softmax the same as BLOOM's slope * key where
+    only earlier keys are seen."""
+    place = torch.arange(length, device=device)
+    distance = (place - place[:, None]).abs()
+    return -torch.tensor(slopes(heads), device=device)[None, :, None, None] * distance
+
+
+class BloomAttention(nn.Module):
+    """Self-attention whose three projections are one matrix, a head's query, key and value beside each other."""
+
+    def __init__(self, config: NetworkConfig, options: TrainingOptions) -> None:
+        super().__init__()
+        self.head_size, self.dropout = config.head_dim, config.dropout
+        self.recompute = options.recomputes_attention
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor, view: View) -> Tensor:
+        """Map [batch, length, hidden_size] to the same shape."""
+        projected = self.query_key_value(hidden).view(*hidden.shape[:2], -1, 3, self.head_size).unbind(3)
+        dropout = self.dropout if self.training else 0.0
+        mixed = run(self.recompute, attend, *projected, self.head_size, view, None, None, dropout)
+        output: Tensor = self.dense(mixed)
+        return output
+
+
+class BloomFeedForward(nn.Module):
+    """Two matrices with a GELU between, by its approximation with tanh."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.dense_4h_to_h = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map [batch, length, hidden_size] to the same shape."""
+        output: Tensor = self.dense_4h_to_h(functional.gelu(self.dense_h_to_4h(hidden), approximate="tanh"))
+        return output
+
+
+class BloomLayer(nn.Module):
+    """Attention and feed-forward, each behind a normalisation and beside the residual stream."""
+
+    def __init__(self, config: NetworkConfig, options: TrainingOptions) -> None:
+        super().__init__()
+        self.dropout = config.dropout
+        self.input_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.self_attention = BloomAttention(config, options)
+        self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.mlp = BloomFeedForward(config)
+
+    def forward(self, hidden: Tensor, view: View, _positions: None) -> Tensor:
+        """Map [batch, length, hidden_size] to the same shape."""
+        attended = self.self_attention(self.input_layernorm(hidden), view)
+        hidden = hidden + functional.dropout(attended, self.dropout, self.training)
+        output = self.mlp(self.post_attention_layernorm(hidden))
+        return hidden + functional.dropout(output, self.dropout, self.training)
+
+
+class BloomStack(nn.Module):
+    """Embedding, layers, normalisations; `BloomForCausalLM` knows the way through them."""
+
+    def __init__(self, config: NetworkConfig, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.word_embeddings = embedding(config.vocab_size, config.hidden_size)
+        self.word_embeddings_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.h = nn.ModuleList(layers)
+        self.ln_f = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+
+
+class BloomForCausalLM(DecoderNetwork):
+    """Decoder and output projection."""
+
+    def __init__(self, config: NetworkConfig, options: TrainingOptions) -> None:
+        super().__init__(config, options)
+        self.transformer = BloomStack(config, (self.build_layer() for _ in range(config.num_hidden_layers)))
+        self.lm_head = LanguageModelHead(config.hidden_size, config.vocab_size, options.objective.z_loss)
+        self.tie_weights()
+
+    def build_layer(self) -> nn.Module:
+        """Return one layer."""
+        return BloomLayer(self.config, self.options)
+
+    def layers(self) -> Iterable[nn.Module]:
+        """Return the layers in their order."""
+        return self.transformer.h
+
+    def embed(self, tokens: Tensor, positions: Tensor | None) -> tuple[Tensor, None]:
+        """Return the normalised embeddings; distances within a document are the same whatever its positions."""
+        hidden = self.transformer.word_embeddings_layernorm(self.transformer.word_embeddings(tokens))
+        return functional.dropout(hidden, self.config.dropout, self.training), None
+
+    def view(self, tokens: Tensor, prefix_lengths: Tensor | None, document_ids: Tensor | None) -> View:
+        """Return what positions see, and by how much less with the distance; once for all layers."""
+        length, device = tokens.shape[1], tokens.device
+        seen = decoder_view(tokens, prefix_lengths, document_ids).mask
+        if seen is None:
+            seen = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+        biases = distance_biases(self.config.num_attention_heads, length, device)
+        biases = biases.to(self.transformer.word_embeddings.weight.dtype)
+        return View(mask=biases.masked_fill(~seen, torch.finfo(biases.dtype).min))
+
+    def normalize(self, hidden: Tensor) -> Tensor:
+        """Return the last layer's output as the projection reads it."""
+        output: Tensor = self.transformer.ln_f(hidden)
+        return output
+
+    def tie_weights(self) -> None:
+        """Make embedding and output projection one parameter, if they are to be."""
+        if self.config.tie_word_embeddings:
+            self.lm_head.weight = self.transformer.word_embeddings.weight
+
+    def initial_deviation(self, name: str) -> float:
+        """Return the deviation of the matrix `name`: projections into the residual stream shrink with depth, as
+        in GPT-2 (Radford et al. 2019, section 2.3)."""
+        deviation, shrinking = self.config.initializer_range, (".dense.weight", ".dense_4h_to_h.weight")
+        return deviation / (2 * self.config.num_hidden_layers) ** 0.5 if name.endswith(shrinking) else deviation
+
+    def hugging_face_config(self) -> dict[str, Any]:
+        """Return the fields of Hugging Face's BloomConfig that say the same."""
+        config = self.config
+        return {
+            "architectures": ["BloomForCausalLM"],
+            "model_type": "bloom",
+            "vocab_size": config.vocab_size,
+            "hidden_size": config.hidden_size,
+            "n_layer": config.num_hidden_layers,
+            "n_head": config.num_attention_heads,
+            "layer_norm_epsilon": config.layer_norm_eps,
+            "initializer_range": config.initializer_range,
+            "tie_word_embeddings": config.tie_word_embeddings,
+            **dict.fromkeys(("hidden_dropout", "attention_dropout"), config.dropout),
+        }

@@ -1,0 +1,1 @@
+"""Compiled loops over windows. All randomness is a function of a sample's key and a counter."""
