@@ -9,6 +9,7 @@ from pretrain_api.spec.model import FeedForwardKind, Model, ModelFamily
 
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 REQUIRED_WITHOUT_PRESET = _SIZES[1:]
+"""Fields that a model of any family must have where it has no preset; `required_sizes` says all of them."""
 _LLAMA_FIELDS = (
     "num_key_value_heads",
     "head_dim",
@@ -19,7 +20,20 @@ _LLAMA_FIELDS = (
     "initializer_range",
     "dropout",
 )
+_UNBIASED_LLAMA_FIELDS = tuple(name for name in _LLAMA_FIELDS if name != "query_key_value_bias")
 _ROUTER_FIELDS = ("num_local_experts", "num_experts_per_tok", "router_aux_loss_coef", "router_z_loss_coef")
+_EXPERT_FIELDS = ("moe_intermediate_size", "n_shared_experts", "first_k_dense_replace", *_ROUTER_FIELDS)
+_LATENT_FIELDS = (
+    *(name for name in _UNBIASED_LLAMA_FIELDS if name not in ("num_key_value_heads", "head_dim")),
+    "kv_lora_rank",
+    "q_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
+    "n_group",
+    "topk_group",
+    "routed_scaling_factor",
+)
 FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
     "llama": (*_SIZES, *_LLAMA_FIELDS),
     "gpt2": (
@@ -40,12 +54,27 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
         "tie_word_embeddings",
         "dropout",
     ),
-    "mixtral": (*_SIZES, *(name for name in _LLAMA_FIELDS if name != "query_key_value_bias"), *_ROUTER_FIELDS),
+    "mixtral": (*_SIZES, *_UNBIASED_LLAMA_FIELDS, *_ROUTER_FIELDS),
     "bloom": (*_SIZES, "layer_norm_eps", "tie_word_embeddings", "initializer_range", "dropout"),
+    "deepseek-moe": (*_SIZES, *_UNBIASED_LLAMA_FIELDS, *_EXPERT_FIELDS),
+    "deepseek-v2": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS),
+    "deepseek-v3": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS, "router_bias_update_rate"),
 }
 """Fields of `spec.model` that have a meaning, by family."""
-ROTARY_FAMILIES = ("llama", "mixtral")
+ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe")
 """Families that turn pairs of a head's elements (Su et al. 2021)."""
+SMALL_EXPERT_FAMILIES = ("deepseek-moe", "deepseek-v2", "deepseek-v3")
+"""Families whose experts have a width of their own."""
+EXPERT_FAMILIES = ("mixtral", *SMALL_EXPERT_FAMILIES)
+"""Families whose routers choose experts."""
+_SMALL_EXPERTS: dict[str, Any] = {
+    "rms_norm_eps": 1e-6,
+    "initializer_range": 0.006,
+    "num_local_experts": 64,
+    "num_experts_per_tok": 6,
+    "router_aux_loss_coef": 0.001,
+    "router_z_loss_coef": 0.0,
+}
 _DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
     "llama": {},
     "gpt2": {"tie_word_embeddings": True},
@@ -53,6 +82,17 @@ _DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
     "t5": {"tie_word_embeddings": True, "rms_norm_eps": 1e-6},
     "mixtral": {},
     "bloom": {"tie_word_embeddings": True},
+    "deepseek-moe": _SMALL_EXPERTS,
+    "deepseek-v2": _SMALL_EXPERTS | {"num_local_experts": 160, "router_aux_loss_coef": 0.003},
+    "deepseek-v3": _SMALL_EXPERTS
+    | {
+        "num_local_experts": 256,
+        "num_experts_per_tok": 8,
+        "n_shared_experts": 1,
+        "first_k_dense_replace": 3,
+        "router_aux_loss_coef": 0.0001,
+        "routed_scaling_factor": 2.5,
+    },
 }
 """Where a family's papers and released configurations differ from the defaults below."""
 
@@ -81,8 +121,20 @@ class Architecture:
     query_key_value_bias: bool = False
     num_local_experts: int = 8
     num_experts_per_tok: int = 2
+    moe_intermediate_size: int = 0
+    n_shared_experts: int = 2
+    first_k_dense_replace: int = 1
+    n_group: int = 1
+    topk_group: int = 1
+    routed_scaling_factor: float = 1.0
     router_aux_loss_coef: float = 0.01
     router_z_loss_coef: float = 0.001
+    router_bias_update_rate: float = 0.001
+    kv_lora_rank: int = 512
+    q_lora_rank: int | None = None
+    qk_nope_head_dim: int = 128
+    qk_rope_head_dim: int = 64
+    v_head_dim: int = 128
     tie_word_embeddings: bool = False
     initializer_range: float = 0.02
     dropout: float = 0.0
@@ -230,6 +282,28 @@ PRESETS: dict[str, Architecture] = {
     "bloom-3b": _bloom(2560, 30, 32),
     "bloom-7b1": _bloom(4096, 30, 32),
     "bloom-176b": _bloom(14_336, 70, 112),
+    # Dai et al. 2024, section 5.1.2, and the released configuration.
+    "deepseek-moe-16b": _network("deepseek-moe", 2048, 10_944, 28, 16, vocab_size=102_400, moe_intermediate_size=1408),
+    # DeepSeek-AI 2024 (V2), section 3.1.2; DeepSeek-AI 2024 (V3), section 4.2, without multi-token prediction.
+    "deepseek-v2-236b": _network(
+        "deepseek-v2",
+        *(5120, 12_288, 60, 128),
+        vocab_size=102_400,
+        q_lora_rank=1536,
+        moe_intermediate_size=1536,
+        n_group=8,
+        topk_group=3,
+        routed_scaling_factor=16.0,
+    ),
+    "deepseek-v3-671b": _network(
+        "deepseek-v3",
+        *(7168, 18_432, 61, 128),
+        vocab_size=129_280,
+        q_lora_rank=1536,
+        moe_intermediate_size=2048,
+        n_group=8,
+        topk_group=4,
+    ),
 }
 
 
@@ -238,6 +312,11 @@ def family_of(model: Model) -> ModelFamily | None:
     if model.preset is not None and model.preset not in PRESETS:
         return model.family
     return model.family or (PRESETS[model.preset].family if model.preset else "llama")
+
+
+def required_sizes(family: ModelFamily | None) -> tuple[str, ...]:
+    """Return the fields that a model of the family must have where it has no preset."""
+    return (*REQUIRED_WITHOUT_PRESET, *(("moe_intermediate_size",) if family in SMALL_EXPERT_FAMILIES else ()))
 
 
 def architecture(model: Model) -> Architecture:
@@ -251,7 +330,7 @@ def architecture(model: Model) -> Architecture:
     family = model.family or (base.family if base else "llama")
     given = {name: getattr(model, name) for name in FIELDS_OF_FAMILY[family] if getattr(model, name) is not None}
     if base is None or base.family != family:
-        missing = [name for name in REQUIRED_WITHOUT_PRESET if name not in given]
+        missing = [name for name in required_sizes(family) if name not in given]
         if missing:
             raise ValueError(f"{', '.join(missing)} missing")
         if family == "t5":

@@ -30,6 +30,8 @@ from pretrain_trainer.models.families import build_model, initialize
 
 LENGTH, SEQUENCES = 32, 4
 MIXED = [{"type": "prefix-lm"}, {"type": "span-corruption"}, {"type": "causal-lm"}]
+EXPERTS = {"moeIntermediateSize": 8, "numLocalExperts": 8, "numExpertsPerTok": 2, "firstKDenseReplace": 1}
+LATENT = {"kvLoraRank": 8, "qLoraRank": 8, "qkNopeHeadDim": 4, "qkRopeHeadDim": 4, "vHeadDim": 4}
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "llama": ({"family": "llama"}, {"type": "mixture", "mixture": MIXED}),
     "gpt2": ({"family": "gpt2"}, {"type": "fill-in-the-middle", "documentMasking": True, "futureTokens": 1}),
@@ -37,6 +39,9 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "t5": ({"family": "t5"}, {"type": "mixture-of-denoisers", "zLoss": 1e-3}),
     "mixtral": ({"family": "mixtral", "numLocalExperts": 4}, {"type": "causal-lm"}),
     "bloom": ({"family": "bloom"}, {"type": "causal-lm"}),
+    "deepseek-moe": ({"family": "deepseek-moe", **EXPERTS}, {"type": "prefix-lm", "futureTokens": 1}),
+    "deepseek-v2": ({"family": "deepseek-v2", **EXPERTS, **LATENT}, {"type": "causal-lm", "documentMasking": True}),
+    "deepseek-v3": ({"family": "deepseek-v3", **EXPERTS, **LATENT}, {"type": "causal-lm"}),
 }
 SIZES = {"hiddenSize": 16, "intermediateSize": 32, "numHiddenLayers": 2, "numAttentionHeads": 2}
 ENGINES = [(0, "fp32", "none"), (1, "fp32", "selective"), (3, "fp32", "full"), (2, "bf16", "none")]

@@ -77,20 +77,21 @@ def _write_weights(
     size = torch.empty((), dtype=dtype).element_size()
     files = _divide({name: shape.numel() * size for name, shape in shapes.items()}, MAX_FILE_BYTES)
     index: dict[str, str] = {}
+    total = 0
     for number, names in enumerate(files, 1):
         file_name = "model.safetensors" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}.safetensors"
         tensors: dict[str, Tensor] = {}
         for name in names:
             shape = shapes[name]
-            tensors[name] = state.read(WEIGHT, name, 0, shape.numel()).view(shape).to(dtype)
-            index[name] = file_name
+            weight = state.read(WEIGHT, name, 0, shape.numel()).view(shape)
+            tensors |= {key: value.to(dtype) for key, value in model.exported(name, weight).items()}
             beat()
+        index |= dict.fromkeys(tensors, file_name)
+        total += sum(tensor.nbytes for tensor in tensors.values())
         save_file(tensors, directory / file_name, {"format": "pt"})
     if len(files) > 1:
-        total = sum(shape.numel() * size for shape in shapes.values())
-        _write_json(
-            directory / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": index}
-        )
+        description = {"metadata": {"total_size": total}, "weight_map": index}
+        _write_json(directory / "model.safetensors.index.json", description)
 
 
 def _divide(sizes: dict[str, int], limit: int) -> list[list[str]]:

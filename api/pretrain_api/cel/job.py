@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic.alias_generators import to_camel
 
 from pretrain_api.cel.rule import FIRST_FROM_ZERO, READABLE, STAYS_INSIDE, CelRule, matches, one_of, unchanged
-from pretrain_api.presets import REQUIRED_WITHOUT_PRESET
+from pretrain_api.presets import REQUIRED_WITHOUT_PRESET, SMALL_EXPERT_FAMILIES
 from pretrain_api.validation.rules.optimizer import WHOLE_MATRICES, WITH_BETAS, WITH_MOMENTUM
 
 _LABEL = matches("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "not a name; write lower-case letters, digits and '-'")
@@ -63,6 +63,11 @@ JOB_RULES: dict[str, tuple[CelRule, ...]] = {
             f"has(self.preset) || ({_ALL_SIZES})",
             "a model without a preset needs its sizes; write hiddenSize, intermediateSize, numHiddenLayers and "
             "numAttentionHeads, or preset",
+        ),
+        CelRule(
+            f"has(self.preset) || !has(self.family) || !(self.family in {one_of(SMALL_EXPERT_FAMILIES)}) || "
+            "has(self.moeIntermediateSize)",
+            "small experts have a width of their own; write moeIntermediateSize",
         ),
         CelRule(
             "has(self.headDim) || !has(self.hiddenSize) || !has(self.numAttentionHeads) || "

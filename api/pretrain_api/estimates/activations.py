@@ -85,6 +85,7 @@ def _whole_bytes(hidden: int, layer: Layers, batch: Microbatch, kernels: Kernels
     if isinstance(layer.feed_forward, Experts):
         # The router's scores in FP32, and each token's copy for each further expert that sees it.
         whole += 8 * layer.feed_forward.count + value * hidden * layer.feed_forward.per_token
+        whole += 4 * hidden * layer.feed_forward.router_in_fp32
     return whole
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention, Layers
+from pretrain_api.estimates.deepseek import deepseek_from
+from pretrain_api.estimates.layers import Attention, Experts, FeedForward, Layers
 from pretrain_api.estimates.network import Network
 from pretrain_api.presets import Architecture
 
@@ -149,6 +150,9 @@ _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]]
     "t5": _t5_from,
     "mixtral": _mixtral_from,
     "bloom": _bloom_from,
+    "deepseek-moe": deepseek_from,
+    "deepseek-v2": deepseek_from,
+    "deepseek-v3": deepseek_from,
 }
 
 
@@ -333,29 +337,6 @@ def glm_130b() -> Network:
         layers=(Layers(70, _biased(hidden_size, 96), FeedForward(32_768, bias=True)),),
         norm_bias=True,
         formula="2VH + 2H + L(4H² + 3HI + 2I + 9H)",
-    )
-
-
-def deepseek_moe(
-    hidden_size: int,
-    layers: int,
-    attention: Attention | LatentAttention,
-    experts: Experts,
-    *,
-    dense_layers: int,
-    dense_intermediate_size: int,
-    vocab_size: int = 102_400,
-) -> Network:
-    """Small routed experts beside shared ones, dense layers first (Dai et al. 2024)."""
-    return Network(
-        family="deepseek-moe",
-        vocab_size=vocab_size,
-        hidden_size=hidden_size,
-        layers=(
-            Layers(dense_layers, attention, FeedForward(dense_intermediate_size)),
-            Layers(layers - dense_layers, attention, experts),
-        ),
-        formula="2VH + H + dense layers + layers with shared and routed experts",
     )
 
 

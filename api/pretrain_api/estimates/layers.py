@@ -127,6 +127,8 @@ class Experts:
     expert: FeedForward
     shared: FeedForward | None = None
     router_bias: bool = False
+    router_in_fp32: bool = False
+    """The router reads an FP32 copy of its input."""
 
 
 AnyAttention = Attention | LatentAttention

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from pretrain_api.estimates.families import (
-    deepseek_moe,
     falcon,
     from_architecture,
     glm_130b,
@@ -19,7 +18,6 @@ from pretrain_api.estimates.families import (
     llama,
     opt,
 )
-from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention
 from pretrain_api.estimates.network import Network
 from pretrain_api.presets import PRESETS
 
@@ -158,37 +156,12 @@ def _mixture_models() -> Iterator[PublishedModel]:
     source = "Jiang et al. 2024, Mixtral of Experts, table 1"
     yield _preset("mixtral-8x7b", 32_768, source)
     yield _preset("mixtral-8x22b", 65_536, "Mixtral 8x22B: the released configuration")
-    small = deepseek_moe(
-        2048,
-        28,
-        Attention(16, 16, 128),
-        Experts(64, 6, FeedForward(1408), shared=FeedForward(2 * 1408)),
-        dense_layers=1,
-        dense_intermediate_size=10_944,
-    )
     source = "Dai et al. 2024, DeepSeekMoE, and its released configuration"
-    yield PublishedModel("deepseek-moe-16b", small, 4096, source, 2 * 10**12)
-    second = deepseek_moe(
-        5120,
-        60,
-        LatentAttention(128, 512, 128, 64, 128, query_rank=1536),
-        Experts(160, 6, FeedForward(1536), shared=FeedForward(2 * 1536)),
-        dense_layers=1,
-        dense_intermediate_size=12_288,
-    )
+    yield _preset("deepseek-moe-16b", 4096, source, 2 * 10**12)
     source = "DeepSeek-AI 2024, DeepSeek-V2, section 3.1.2"
-    yield PublishedModel("deepseek-v2-236b", second, 4096, source, 8_100 * 10**9)
-    third = deepseek_moe(
-        7168,
-        61,
-        LatentAttention(128, 512, 128, 64, 128, query_rank=1536),
-        Experts(256, 8, FeedForward(2048), shared=FeedForward(2048), router_bias=True),
-        dense_layers=3,
-        dense_intermediate_size=18_432,
-        vocab_size=129_280,
-    )
+    yield _preset("deepseek-v2-236b", 4096, source, 8_100 * 10**9)
     source = "DeepSeek-AI 2024, DeepSeek-V3, section 4.2; without the multi-token prediction module"
-    yield PublishedModel("deepseek-v3-671b", third, 4096, source, 14_800 * 10**9)
+    yield _preset("deepseek-v3-671b", 4096, source, 14_800 * 10**9)
 
 
 @cache

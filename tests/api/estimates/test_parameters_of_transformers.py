@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pretrain_api.estimates import families
+from pretrain_api.estimates.deepseek import deepseek_moe
 from pretrain_api.estimates.layers import Attention, Experts, FeedForward, LatentAttention
 from pretrain_api.estimates.network import Network
 
@@ -50,7 +51,7 @@ def count(class_name: str, config_name: str, **sizes: Any) -> int:
 
 
 def deepseek() -> Network:
-    return families.deepseek_moe(
+    return deepseek_moe(
         64,
         3,
         LatentAttention(8, 16, 12, 8, 10, query_rank=24),
@@ -180,7 +181,7 @@ def test_count(case: str) -> None:
 
 def test_plain_attention_of_deepseek_moe() -> None:
     experts = Experts(4, 2, FeedForward(40), shared=FeedForward(80))
-    network = families.deepseek_moe(
+    network = deepseek_moe(
         64, 3, Attention(8, 8, 8), experts, dense_layers=1, dense_intermediate_size=176, vocab_size=1000
     )
     dense = families.llama(64, 176, 1, 8, vocab_size=1000).parameters()

@@ -15,11 +15,24 @@ from pretrain_trainer.models.families import build_model, initialize
 from pretrain_trainer.models.network import Network
 
 SIZES = {"hiddenSize": 16, "intermediateSize": 32, "numHiddenLayers": 3, "numAttentionHeads": 2}
-LAYERS = {"llama": 3, "gpt2": 3, "bert": 3, "t5": 6, "mixtral": 3, "bloom": 3}
+LAYERS = {
+    "llama": 3,
+    "gpt2": 3,
+    "bert": 3,
+    "t5": 6,
+    "mixtral": 3,
+    "bloom": 3,
+    "deepseek-moe": 3,
+    "deepseek-v2": 3,
+    "deepseek-v3": 3,
+}
+
+SMALL = {"moeIntermediateSize": 8, "numLocalExperts": 8, "firstKDenseReplace": 1}
+EXPERTS = {"mixtral": {"numLocalExperts": 4}, "deepseek-moe": SMALL, "deepseek-v2": SMALL, "deepseek-v3": SMALL}
 
 
 def network(family: str) -> Network:
-    experts = {"numLocalExperts": 4} if family == "mixtral" else {}
+    experts = EXPERTS.get(family, {})
     made = build_model(Model.model_validate({"family": family, **SIZES, **experts}), 100, 16)
     initialize(made, seed=1)
     return made

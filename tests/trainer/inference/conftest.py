@@ -32,6 +32,19 @@ FAMILY_SIZES: dict[str, dict[str, Any]] = {
     "llama": SIZES,
     "gpt2": {"family": "gpt2", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
     "mixtral": {"family": "mixtral", **SIZES, "numLocalExperts": 4, "numExpertsPerTok": 2},
+    "deepseek-moe": {"family": "deepseek-moe", **SIZES, "moeIntermediateSize": 32, "numLocalExperts": 8},
+    "deepseek-v3": {
+        "family": "deepseek-v3",
+        **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"},
+        "moeIntermediateSize": 32,
+        "numLocalExperts": 8,
+        "numExpertsPerTok": 2,
+        "firstKDenseReplace": 1,
+        "kvLoraRank": 32,
+        "qkNopeHeadDim": 16,
+        "qkRopeHeadDim": 8,
+        "vHeadDim": 16,
+    },
     "t5": {"family": "t5", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
     "bloom": {
         "family": "bloom",
@@ -48,7 +61,10 @@ def export(storage: Path, family: str) -> Path:
     initialize(network, seed=3)
     directory = storage / family
     directory.mkdir()
-    weights = {name: weight.detach() for name, weight in network.named_parameters() if network.exports(name)}
+    weights: dict[str, torch.Tensor] = {}
+    for name, weight in network.named_parameters():
+        if network.exports(name):
+            weights |= network.exported(name, weight.detach())
     save_file(weights, directory / "model.safetensors", {"format": "pt"})
     special = SpecialTokens(pad=0, unk=1, bos=2, eos=3)
     (directory / "config.json").write_text(json.dumps(export_config(network, special, torch.float32)))

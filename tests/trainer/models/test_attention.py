@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import LENGTH, numbers, stirred, tiny
+from tiny_networks import DECODERS, LENGTH, numbers, stirred, tiny
 from torch import Tensor
 
 from pretrain_trainer.models.attention import CAUSAL, decoder_view, padding_view
 from pretrain_trainer.models.network import Network
-
-DECODERS = ["llama", "gpt2", "mixtral", "bloom"]
 
 
 def influence(network: Network, place: int, **options: Tensor) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_networks import FAMILIES, LENGTH, VOCABULARY, inputs, numbers, stirred, tiny
+from tiny_networks import DECODERS, FAMILIES, LENGTH, VOCABULARY, inputs, numbers, stirred, tiny
 from torch import Tensor
 
 from pretrain_api.estimates import published_models
@@ -40,8 +40,25 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
     "mixtral-many": ("mixtral", {"num_local_experts": 6, "num_experts_per_tok": 3}, None),
     "bloom": ("bloom", {"num_attention_heads": 4, "intermediate_size": 192}, None),
     "bloom-six-heads": ("bloom", {"num_attention_heads": 6, "intermediate_size": 192, "layer_norm_eps": 1e-4}, None),
+    "deepseek-moe": ("deepseek-moe", {"num_key_value_heads": 2}, None),
+    "deepseek-moe-two-dense": ("deepseek-moe", {"first_k_dense_replace": 2, "n_shared_experts": 1}, None),
+    "deepseek-moe-wide-heads": ("deepseek-moe", {"head_dim": 16, "first_k_dense_replace": 0}, None),
+    "deepseek-v2": ("deepseek-v2", {"q_lora_rank": 16}, None),
+    "deepseek-v2-groups": (
+        "deepseek-v2",
+        {"n_group": 4, "topk_group": 2, "routed_scaling_factor": 16.0, "first_k_dense_replace": 2},
+        None,
+    ),
+    "deepseek-v3": ("deepseek-v3", {"n_group": 4, "topk_group": 2, "q_lora_rank": 16}, None),
+    "deepseek-v3-plain": ("deepseek-v3", {"rope_theta": 500.0, "tie_word_embeddings": True}, None),
     "bloom-parted": ("bloom", {"intermediate_size": 192, "tie_word_embeddings": False}, None),
 }
+
+
+def exported_weights(network: Network) -> dict[str, Tensor]:
+    """Return the tensors of the network's export."""
+    parameters = [(name, value.detach()) for name, value in network.named_parameters() if network.exports(name)]
+    return {key: tensor for name, value in parameters for key, tensor in network.exported(name, value).items()}
 
 
 def in_transformers(network: Network, directory: Path) -> Any:
@@ -50,7 +67,7 @@ def in_transformers(network: Network, directory: Path) -> Any:
 
     config = network.hugging_face_config()
     (name,) = config["architectures"]
-    weights = {key: value.contiguous() for key, value in network.named_parameters() if network.exports(key)}
+    weights = exported_weights(network)
     save_file(weights, directory / "model.safetensors", {"format": "pt"})
     made = transformers.AutoConfig.for_model(**config)
     made.save_pretrained(directory)
@@ -77,7 +94,8 @@ def test_logits_are_those_of_transformers(case: str, tmp_path: Path) -> None:
 
     reference.save_pretrained(tmp_path / "theirs")
     again = tiny(family, objective=objective, **changes).eval()
-    missing, _ = again.load_state_dict(load_file(tmp_path / "theirs" / "model.safetensors"), strict=False)
+    theirs = again.imported(load_file(tmp_path / "theirs" / "model.safetensors"))
+    missing, _ = again.load_state_dict(theirs, strict=False)
     assert set(missing) <= {"lm_head.weight", "cls.predictions.decoder.weight"}
     with torch.no_grad():
         torch.testing.assert_close(again(**inputs(family)), found, atol=1e-6, rtol=0)
@@ -159,7 +177,7 @@ def test_dropout_is_for_training(family: str) -> None:
         assert dropped.train()(**batch) != dropped.train()(**batch)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral", "bloom"])
+@pytest.mark.parametrize("family", DECODERS)
 def test_a_decoder_does_not_see_the_future(family: str) -> None:
     network = stirred(tiny(family)).eval()
     changed = numbers(2, LENGTH)

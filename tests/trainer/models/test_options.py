@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import LENGTH, inputs, numbers, stirred, tiny
+from tiny_networks import DECODERS, FAMILIES, LENGTH, inputs, numbers, stirred, tiny
+from torch import nn
 from torch.nn import functional
 
+from pretrain_api.presets import EXPERT_FAMILIES
 from pretrain_trainer.models.cross_entropy import IGNORED_TARGET
-from pretrain_trainer.models.experts import SparseFeedForward, router_loss
+from pretrain_trainer.models.experts import (
+    Expert,
+    Router,
+    RouterUse,
+    Routing,
+    SparseFeedForward,
+    router_loss,
+    sequence_router_loss,
+)
 from pretrain_trainer.models.families import count_parameters
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "bert", "t5", "mixtral", "bloom"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_z_loss_is_for_training(family: str) -> None:
     batch = inputs(family, labels=True)
     plain, pulled = stirred(tiny(family)), stirred(tiny(family, objective={"zLoss": 0.1}))
@@ -23,9 +33,9 @@ def test_z_loss_is_for_training(family: str) -> None:
         assert pulled.eval()(**batch) == plain.eval()(**batch)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral", "bloom"])
+@pytest.mark.parametrize("family", DECODERS)
 def test_later_tokens_are_predicted_by_layers_that_are_not_exported(family: str) -> None:
-    quiet = {"router_aux_loss_coef": 0.0, "router_z_loss_coef": 0.0} if family == "mixtral" else {}
+    quiet = {"router_aux_loss_coef": 0.0, "router_z_loss_coef": 0.0} if family in EXPERT_FAMILIES else {}
     plain = tiny(family, **quiet)
     network = tiny(family, objective={"futureTokens": 2, "futureWeight": 0.5}, **quiet)
     names = {name for name, _ in network.named_parameters()}
@@ -48,35 +58,58 @@ def test_later_tokens_are_predicted_by_layers_that_are_not_exported(family: str)
         torch.testing.assert_close(network.eval()(**batch), losses[0])
 
 
-def test_each_token_passes_the_experts_that_its_router_prefers() -> None:
+def experts(router: Router, intermediate_size: int) -> SparseFeedForward:
+    number, hidden_size = router.weight.shape
+    return SparseFeedForward(router, (Expert(hidden_size, intermediate_size) for _ in range(number)))
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_each_token_passes_the_experts_that_its_router_prefers(normalized: bool) -> None:
     torch.manual_seed(0)
-    layer, hidden = SparseFeedForward(12, 20, 5, 2), torch.randn(2, 7, 12)
+    layer, hidden = experts(Router(12, Routing(5, 2, normalized)), 20), torch.randn(2, 7, 12)
+    nn.init.normal_(layer.gate.weight)
     output, use = layer(hidden)
     for sample in range(2):
         for place in range(7):
             token = hidden[sample, place]
-            probability = layer.gate(token).softmax(-1)
+            probability = functional.linear(token, layer.gate.weight).softmax(-1)
             weight, chosen = probability.topk(2)
-            parts = [w / weight.sum() * layer.experts[int(e)](token[None])[0] for w, e in zip(weight, chosen)]  # noqa: B905
+            total = weight.sum() if normalized else 1.0
+            parts = [w / total * layer.experts[int(e)](token[None])[0] for w, e in zip(weight, chosen)]  # noqa: B905
             torch.testing.assert_close(output[sample, place], sum(parts))
-    assert use.load.sum().item() == pytest.approx(2)
-    assert use.probability.sum().item() == pytest.approx(1)
+    torch.testing.assert_close(use.load.sum(-1), torch.full((2,), 2.0))
+    torch.testing.assert_close(use.probability.sum(-1), torch.ones(2))
+
+
+def routed(*sequences: list[int]) -> RouterUse:
+    """Return how a router of four experts divides sequences whose tokens are each sure of an expert."""
+    router = Router(4, Routing(4, 1))
+    with torch.no_grad():
+        router.weight[:] = torch.eye(4) * 10
+    use: RouterUse = router(torch.eye(4)[torch.tensor(sequences)])[2]
+    return use
 
 
 def test_an_even_load_has_the_least_balance_loss() -> None:
     """Experts that a token passes, with all probabilities alike (Fedus et al. 2022, section 2.2: 1 for one expert)."""
-    layer = SparseFeedForward(8, 8, 4, 1)
-    with torch.no_grad():
-        layer.gate.weight[:] = torch.eye(4).repeat_interleave(2, dim=1) * 5
-    tokens = torch.eye(8)
-    _, even = layer(tokens)
-    _, skewed = layer(tokens[:2].repeat(4, 1))
-    assert router_loss(even, 1, 1.0, 0.0).item() == pytest.approx(1.0, abs=1e-5)
-    assert router_loss(skewed, 1, 1.0, 0.0).item() > 3.5
+    assert router_loss([routed([0, 1, 2, 3])], 1.0, 0.0).item() == pytest.approx(1.0, abs=1e-5)
+    assert router_loss([routed([2, 2, 2, 2])], 1.0, 0.0).item() > 3.5
+    assert router_loss([routed([0, 0, 1, 1], [2, 2, 3, 3])], 1.0, 0.0).item() == pytest.approx(1.0, abs=1e-5)
+    assert router_loss([routed([0, 1]), routed([2, 3])], 1.0, 0.0).item() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_experts_without_tokens_have_gradients_of_zero() -> None:
+def test_a_balance_of_sequences_and_layers_counts_each_alone() -> None:
+    """What one sequence or layer makes up for another still costs (Dai et al. 2024, section 3.3)."""
+    assert sequence_router_loss([routed([0, 1, 2, 3])] * 3, 0.1, 0.0).item() == pytest.approx(0.3, abs=1e-4)
+    assert sequence_router_loss([routed([0, 0, 1, 1], [2, 2, 3, 3])], 1.0, 0.0).item() == pytest.approx(2.0, abs=1e-2)
+    assert sequence_router_loss([routed([0, 1]), routed([2, 3])], 1.0, 0.0).item() == pytest.approx(4.0, abs=1e-2)
+    by_hand = routed([0, 1, 2, 3]).squared_logit.item()
+    assert sequence_router_loss([routed([0, 1, 2, 3])], 0.0, 0.5).item() == pytest.approx(0.5 * by_hand)
+
+
+@pytest.mark.parametrize("family", EXPERT_FAMILIES)
+def test_experts_without_tokens_have_gradients_of_zero(family: str) -> None:
     """ZeRO 3 waits for all of them on all ranks."""
-    network = tiny("mixtral", num_local_experts=8, num_experts_per_tok=1).train()
+    network = tiny(family, num_local_experts=8, num_experts_per_tok=1).train()
     network(input_ids=torch.full((1, 4), 3), labels=numbers(1, 4)).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())

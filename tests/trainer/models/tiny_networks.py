@@ -19,12 +19,20 @@ SIZES: dict[str, Any] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 6,
 }
-FAMILIES = ("llama", "gpt2", "bert", "t5", "mixtral", "bloom")
+FAMILIES = ("llama", "gpt2", "bert", "t5", "mixtral", "bloom", "deepseek-moe", "deepseek-v2", "deepseek-v3")
+DECODERS = tuple(family for family in FAMILIES if family not in ("bert", "t5"))
+SMALL_EXPERTS: dict[str, Any] = {"moe_intermediate_size": 24, "num_local_experts": 8, "num_experts_per_tok": 3}
+LATENT: dict[str, Any] = {"kv_lora_rank": 20, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 10}
+SIZES_OF_FAMILY: dict[str, dict[str, Any]] = {
+    "deepseek-moe": SMALL_EXPERTS,
+    "deepseek-v2": SMALL_EXPERTS | LATENT,
+    "deepseek-v3": SMALL_EXPERTS | LATENT | {"first_k_dense_replace": 1},
+}
 
 
 def tiny(family: str, recompute: str = "none", objective: dict[str, Any] | None = None, **changes: Any) -> Network:
     """Return an initialised network; fields of `spec.model` may be changed."""
-    spec = Model.model_validate({"family": family, **SIZES, **changes})
+    spec = Model.model_validate({"family": family, **SIZES, **SIZES_OF_FAMILY.get(family, {}), **changes})
     made = build_model(spec, VOCABULARY, LENGTH, recompute, objective=Objective.model_validate(objective or {}))
     initialize(made, seed=7)
     return made

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain_api.spec.training import Optimizer
+from pretrain_trainer.models.network import Network
 
 UpdateGuard = Callable[[], float]
 """Decides about the update when gradients are there and before weights change: the factor on them; 0 withholds it."""
@@ -42,7 +43,17 @@ class GuardedOptimizer(torch.optim.Optimizer):
             return None
         if factor != 1.0:
             torch._foreach_mul_(self._gradients(), factor)
+        self._step_by_sign()
         return super().step(closure)
+
+    def _step_by_sign(self) -> None:
+        """Move the parameters of groups with a `sign_step`; the optimiser, which finds no gradient, leaves them."""
+        for group in self.param_groups:
+            step = group.get("sign_step", 0.0)
+            for parameter in group["params"] if step else ():
+                if parameter.grad is not None:
+                    parameter.sub_(parameter.grad.sign(), alpha=step)
+                    parameter.grad.zero_()
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
@@ -130,9 +141,11 @@ class GuardedMuon(GuardedOptimizer, Muon):
 
 
 def parameter_groups(model: nn.Module, optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Return groups: matrices with weight decay, vectors (norms, biases) without; with Muon its matrices apart."""
+    """Return groups: matrices with weight decay, vectors (norms, biases) without; with Muon its matrices apart; and the
+    parameters that go by a step of their own (`Network.sign_steps`)."""
+    steps = model.sign_steps() if isinstance(model, Network) else {}
     matrices = [(name, p) for name, p in model.named_parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
+    vectors = [p for name, p in model.named_parameters() if p.ndim < 2 and name not in steps]
     groups: list[dict[str, Any]] = [
         {"params": [p for _, p in matrices], "weight_decay": optimizer.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
@@ -147,6 +160,9 @@ def parameter_groups(model: nn.Module, optimizer: Optimizer) -> list[dict[str, A
             {"params": outside, "weight_decay": optimizer.weight_decay, "muon": False},
             {"params": vectors, "weight_decay": 0.0, "muon": False},
         ]
+    for step in sorted(set(steps.values())):
+        mine = [model.get_parameter(name) for name in steps if steps[name] == step]
+        groups.append({"params": mine, "weight_decay": 0.0, "sign_step": step, "muon": False})
     return [group for group in groups if group["params"]]
 
 

@@ -94,7 +94,7 @@ def _from_export(directory: Path) -> LoadedModel:
         raise InvalidData(f"{directory / 'config.json'}: {error}; export the model again") from None
     with torch.device("meta"):
         network = _network(config, directory)
-    weights = read_weights(directory)
+    weights = network.imported(read_weights(directory))
     unknown = sorted(set(weights) - set(network.state_dict()))
     if unknown:
         raise InvalidData(f"{directory}: the weights have {unknown[0]}, which the network hasn't; export it again")

@@ -99,6 +99,12 @@ def rotate(heads: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
     return heads * cosine + heads.roll(heads.shape[-1] // 2, -1) * signed_sine
 
 
+def halves_of_pairs(heads: Tensor) -> Tensor:
+    """Return `heads` [..., head_size] whose pairs stand beside each other, as the authors of RoPE have them, with the
+    first elements of all pairs in front: `rotate` turns these. Scores are the same in any order."""
+    return torch.cat((heads[..., 0::2], heads[..., 1::2]), -1)
+
+
 def attend(
     query: Tensor,
     key: Tensor,
@@ -126,6 +132,22 @@ def attend(
     query, key, value = (heads.view(*heads.shape[:2], -1, head_size).transpose(1, 2) for heads in (query, key, value))
     if table is not None:
         query, key = rotate(query, table), rotate(key, table)
+    return mix(query, key, value, view, scale, dropout)
+
+
+def mix(
+    query: Tensor, key: Tensor, value: Tensor, view: View, scale: float | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Return the values that each query's heads mix: [batch, queries, heads * value_size].
+
+    Args:
+        query: [batch, heads, queries, head_size].
+        key: [batch, key_value_heads, keys, head_size].
+        value: [batch, key_value_heads, keys, value_size].
+        view: Which queries see which keys.
+        scale: Factor on the scores; default 1 / sqrt(head_size).
+        dropout: Share of the attention weights that is left out.
+    """
     mixed = functional.scaled_dot_product_attention(
         query,
         key,

@@ -16,6 +16,9 @@ from pretrain_api.spec.objective import Objective
 from pretrain_trainer.errors import InvalidConfiguration
 from pretrain_trainer.models.bert import BertForPreTraining
 from pretrain_trainer.models.bloom import BloomForCausalLM
+from pretrain_trainer.models.deepseek_moe import DeepseekMoeForCausalLM
+from pretrain_trainer.models.deepseek_v2 import DeepseekV2ForCausalLM
+from pretrain_trainer.models.deepseek_v3 import DeepseekV3ForCausalLM
 from pretrain_trainer.models.gpt2 import GPT2LMHeadModel
 from pretrain_trainer.models.llama import LlamaForCausalLM
 from pretrain_trainer.models.mixtral import MixtralForCausalLM
@@ -29,6 +32,9 @@ FAMILIES: dict[ModelFamily, type[Network]] = {
     "t5": T5ForConditionalGeneration,
     "mixtral": MixtralForCausalLM,
     "bloom": BloomForCausalLM,
+    "deepseek-moe": DeepseekMoeForCausalLM,
+    "deepseek-v2": DeepseekV2ForCausalLM,
+    "deepseek-v3": DeepseekV3ForCausalLM,
 }
 
 

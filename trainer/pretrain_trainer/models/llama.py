@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pretrain_trainer.models.attention import RotaryEmbedding, View
 from pretrain_trainer.models.decoder import DecoderNetwork
+from pretrain_trainer.models.experts import RouterUse
 from pretrain_trainer.models.heads import LanguageModelHead
 from pretrain_trainer.models.layers import AttentionShape, GatedFeedForward, RMSNorm, RotaryAttention, embedding
 from pretrain_trainer.models.network import NetworkConfig, TrainingOptions
@@ -34,23 +35,42 @@ def rotary_attention(config: NetworkConfig, options: TrainingOptions) -> RotaryA
     return RotaryAttention(shape, options.recomputes_attention, config.dropout)
 
 
-class LlamaLayer(nn.Module):
-    """Attention and feed-forward, each behind a normalisation and beside the residual stream."""
+class RotaryLayer(nn.Module):
+    """Attention and what a family puts in the place of the feed-forward layer, each behind a normalisation and beside
+    the residual stream."""
 
-    def __init__(self, config: NetworkConfig, options: TrainingOptions) -> None:
+    def __init__(self, config: NetworkConfig, attention: nn.Module) -> None:
         super().__init__()
         self.dropout = config.dropout
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.self_attn = rotary_attention(config, options)
+        self.self_attn = attention
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.mlp = GatedFeedForward(config.hidden_size, config.intermediate_size)
 
-    def forward(self, hidden: Tensor, view: View, table: Table) -> Tensor:
-        """Map [batch, length, hidden_size] to the same shape."""
+    def feed_forward(self, hidden: Tensor) -> Tensor | tuple[Tensor, RouterUse]:
+        """Map [batch, length, hidden_size] to the same shape; experts say how the tokens were divided, too."""
+        raise NotImplementedError
+
+    def forward(self, hidden: Tensor, view: View, table: Table) -> Tensor | tuple[Tensor, RouterUse]:
+        """Map [batch, length, hidden_size] to the same shape; experts say how the tokens were divided, too."""
         attended = self.self_attn(self.input_layernorm(hidden), view, table)
         hidden = hidden + functional.dropout(attended, self.dropout, self.training)
-        output = self.mlp(self.post_attention_layernorm(hidden))
-        return hidden + functional.dropout(output, self.dropout, self.training)
+        output = self.feed_forward(self.post_attention_layernorm(hidden))
+        if isinstance(output, Tensor):
+            return hidden + functional.dropout(output, self.dropout, self.training)
+        return hidden + functional.dropout(output[0], self.dropout, self.training), output[1]
+
+
+class LlamaLayer(RotaryLayer):
+    """Attention and SwiGLU."""
+
+    def __init__(self, config: NetworkConfig, attention: nn.Module) -> None:
+        super().__init__(config, attention)
+        self.mlp = GatedFeedForward(config.hidden_size, config.intermediate_size)
+
+    def feed_forward(self, hidden: Tensor) -> Tensor:
+        """Map [batch, length, hidden_size] to the same shape."""
+        output: Tensor = self.mlp(hidden)
+        return output
 
 
 class LlamaStack(nn.Module):
@@ -69,13 +89,17 @@ class LlamaForCausalLM(DecoderNetwork):
     def __init__(self, config: NetworkConfig, options: TrainingOptions) -> None:
         super().__init__(config, options)
         self.rotary = RotaryEmbedding(config.head_dim, config.rope_theta)
-        self.model = LlamaStack(config, (self.build_layer() for _ in range(config.num_hidden_layers)))
+        self.model = LlamaStack(config, self.build_layers())
         self.lm_head = LanguageModelHead(config.hidden_size, config.vocab_size, options.objective.z_loss)
         self.tie_weights()
 
     def build_layer(self) -> nn.Module:
         """Return one layer."""
-        return LlamaLayer(self.config, self.options)
+        return LlamaLayer(self.config, rotary_attention(self.config, self.options))
+
+    def build_layers(self) -> Iterable[nn.Module]:
+        """Return all layers: equal ones but where a family says otherwise."""
+        return (self.build_layer() for _ in range(self.config.num_hidden_layers))
 
     def layers(self) -> Iterable[nn.Module]:
         """Return the layers in their order."""

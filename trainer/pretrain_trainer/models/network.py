@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from pretrain_api.objectives import ModelKind
 from pretrain_api.presets import Architecture
@@ -71,6 +71,20 @@ class Network(nn.Module):
     def exports(self, name: str) -> bool:
         """Return whether the parameter `name` is a part of the exported network."""
         return True
+
+    def sign_steps(self) -> dict[str, float]:
+        """Return the parameters that go a fixed step against the sign of their gradient, with its length, by name; the
+        optimiser moves all others."""
+        return {}
+
+    def exported(self, name: str, weight: Tensor) -> dict[str, Tensor]:
+        """Return the tensors of the export that say what the parameter `name` does: itself, but where the class of
+        Hugging Face that reads the export computes something else with it."""
+        return {name: weight}
+
+    def imported(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the parameters that the tensors of an export say, by name: what `exported` did undone."""
+        return tensors
 
     def hugging_face_config(self) -> dict[str, Any]:
         """Return the fields of Hugging Face's config.json that say what this network is."""

@@ -14,6 +14,7 @@ from pretrain_api.presets import (
     Architecture,
     architecture,
     family_of,
+    required_sizes,
 )
 from pretrain_api.problems import Finding, shown
 from pretrain_api.spec.model import Model
@@ -22,7 +23,20 @@ from pretrain_api.validation.suggestions import closest
 
 _MODEL = "spec.model"
 _SIZES = tuple(
-    f"{_MODEL}.{to_camel(name)}" for name in ("preset", *REQUIRED_WITHOUT_PRESET, "num_key_value_heads", "head_dim")
+    f"{_MODEL}.{to_camel(name)}"
+    for name in (
+        "preset",
+        *REQUIRED_WITHOUT_PRESET,
+        "num_key_value_heads",
+        "head_dim",
+        "moe_intermediate_size",
+        "num_local_experts",
+        "num_experts_per_tok",
+        "first_k_dense_replace",
+        "n_group",
+        "topk_group",
+        "qk_rope_head_dim",
+    )
 )
 
 
@@ -46,7 +60,7 @@ def sizes_without_preset(context: RuleContext) -> Iterator[Finding]:
     model = context.spec.model
     if model is None or model.preset is not None:
         return
-    for name in REQUIRED_WITHOUT_PRESET:
+    for name in required_sizes(family_of(model)):
         path = f"{_MODEL}.{to_camel(name)}"
         if getattr(model, name) is None and context.intact(path):
             yield Finding(path, "is missing; a model without a preset needs it: write it, or write preset: llama-7b")
@@ -93,7 +107,7 @@ def intact_architecture(context: RuleContext) -> Architecture | None:
 def _is_complete(model: Model) -> bool:
     if model.preset is not None:
         return model.preset in PRESETS and model.family in (None, PRESETS[model.preset].family)
-    return all(getattr(model, name) is not None for name in REQUIRED_WITHOUT_PRESET)
+    return all(getattr(model, name) is not None for name in required_sizes(family_of(model)))
 
 
 @rule()
@@ -121,19 +135,6 @@ def heads_divide_the_width(context: RuleContext) -> Iterator[Finding]:
 def _published_head(model: Model) -> bool:
     """Return whether a preset says the size of its heads, as those of T5 do."""
     return model.preset is not None and model.hidden_size is None and model.num_attention_heads is None
-
-
-@rule()
-def experts_are_enough(context: RuleContext) -> Iterator[Finding]:
-    """A token passes different experts."""
-    sizes = intact_architecture(context)
-    if sizes is None or sizes.family != "mixtral" or sizes.num_experts_per_tok <= sizes.num_local_experts:
-        return
-    yield Finding(
-        f"{_MODEL}.numExpertsPerTok",
-        f"a token cannot pass {sizes.num_experts_per_tok} of {sizes.num_local_experts} experts; write at most "
-        f"{sizes.num_local_experts}, or raise numLocalExperts",
-    )
 
 
 @rule()
