@@ -59,9 +59,10 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
     "deepseek-moe": (*_SIZES, *_UNBIASED_LLAMA_FIELDS, *_EXPERT_FIELDS),
     "deepseek-v2": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS),
     "deepseek-v3": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS, "router_bias_update_rate"),
+    "baichuan": (*_SIZES, "rope_theta", "alibi", "rms_norm_eps", "max_z_loss_coef", "initializer_range", "dropout"),
 }
 """Fields of `spec.model` that have a meaning, by family."""
-ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe")
+ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan")
 """Families that turn pairs of a head's elements (Su et al. 2021)."""
 SMALL_EXPERT_FAMILIES = ("deepseek-moe", "deepseek-v2", "deepseek-v3")
 """Families whose experts have a width of their own."""
@@ -93,6 +94,7 @@ _DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
         "router_aux_loss_coef": 0.0001,
         "routed_scaling_factor": 2.5,
     },
+    "baichuan": {"rms_norm_eps": 1e-6},
 }
 """Where a family's papers and released configurations differ from the defaults below."""
 
@@ -116,6 +118,7 @@ class Architecture:
     max_position_embeddings: int | None = None
     feed_forward: FeedForwardKind = "relu"
     rope_theta: float = 10_000.0
+    alibi: bool = False
     rms_norm_eps: float = 1e-5
     layer_norm_eps: float = 1e-5
     query_key_value_bias: bool = False
@@ -136,6 +139,7 @@ class Architecture:
     qk_rope_head_dim: int = 64
     v_head_dim: int = 128
     tie_word_embeddings: bool = False
+    max_z_loss_coef: float = 2e-4
     initializer_range: float = 0.02
     dropout: float = 0.0
 
@@ -284,6 +288,9 @@ PRESETS: dict[str, Architecture] = {
     "bloom-176b": _bloom(14_336, 70, 112),
     # Dai et al. 2024, section 5.1.2, and the released configuration.
     "deepseek-moe-16b": _network("deepseek-moe", 2048, 10_944, 28, 16, vocab_size=102_400, moe_intermediate_size=1408),
+    # Yang et al. 2023, table 3, and the released configurations.
+    "baichuan2-7b": _network("baichuan", 4096, 11_008, 32, 32, vocab_size=125_696),
+    "baichuan2-13b": _network("baichuan", 5120, 13_696, 40, 40, vocab_size=125_696, alibi=True),
     # DeepSeek-AI 2024 (V2), section 3.1.2; DeepSeek-AI 2024 (V3), section 4.2, without multi-token prediction.
     "deepseek-v2-236b": _network(
         "deepseek-v2",

@@ -42,6 +42,8 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "deepseek-moe": ({"family": "deepseek-moe", **EXPERTS}, {"type": "prefix-lm", "futureTokens": 1}),
     "deepseek-v2": ({"family": "deepseek-v2", **EXPERTS, **LATENT}, {"type": "causal-lm", "documentMasking": True}),
     "deepseek-v3": ({"family": "deepseek-v3", **EXPERTS, **LATENT}, {"type": "causal-lm"}),
+    "baichuan": ({"family": "baichuan"}, {"type": "fill-in-the-middle", "documentMasking": True}),
+    "baichuan-alibi": ({"family": "baichuan", "alibi": True}, {"type": "prefix-lm"}),
 }
 SIZES = {"hiddenSize": 16, "intermediateSize": 32, "numHiddenLayers": 2, "numAttentionHeads": 2}
 ENGINES = [(0, "fp32", "none"), (1, "fp32", "selective"), (3, "fp32", "full"), (2, "bf16", "none")]

@@ -150,6 +150,7 @@ _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]]
     "t5": _t5_from,
     "mixtral": _mixtral_from,
     "bloom": _bloom_from,
+    "baichuan": _llama_from,
     "deepseek-moe": deepseek_from,
     "deepseek-v2": deepseek_from,
     "deepseek-v3": deepseek_from,

@@ -15,7 +15,6 @@ from pretrain_api.estimates.families import (
     from_architecture,
     glm_130b,
     gpt_neox,
-    llama,
     opt,
 )
 from pretrain_api.estimates.network import Network
@@ -135,8 +134,8 @@ def _qwen_models() -> Iterator[PublishedModel]:
 def _llama_like_models() -> Iterator[PublishedModel]:
     trillion = 10**12
     source = "Yang et al. 2023, Baichuan 2, and its released configurations"
-    for name, sizes in (("baichuan2-7b", (4096, 11_008, 32, 32)), ("baichuan2-13b", (5120, 13_696, 40, 40))):
-        yield PublishedModel(name, llama(*sizes, vocab_size=125_696), 4096, source, 2_600 * 10**9, "Baichuan-2")
+    for name in ("baichuan2-7b", "baichuan2-13b"):
+        yield _preset(name, 4096, source, 2_600 * 10**9, "Baichuan-2")
     internlm = "Cai et al. 2024, InternLM2, and its released configurations"
     deepseek = "Bi et al. 2024, DeepSeek LLM, table 2"
     yi = "Young et al. 2024, Yi, and its released configurations"

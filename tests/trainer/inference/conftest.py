@@ -52,6 +52,7 @@ FAMILY_SIZES: dict[str, dict[str, Any]] = {
         "intermediateSize": 256,
     },
     "bert": {"family": "bert", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
+    "baichuan": {"family": "baichuan", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
 }
 
 

@@ -36,6 +36,7 @@ def test_z_loss_is_for_training(family: str) -> None:
 @pytest.mark.parametrize("family", DECODERS)
 def test_later_tokens_are_predicted_by_layers_that_are_not_exported(family: str) -> None:
     quiet = {"router_aux_loss_coef": 0.0, "router_z_loss_coef": 0.0} if family in EXPERT_FAMILIES else {}
+    quiet |= {"max_z_loss_coef": 0.0} if family == "baichuan" else {}
     plain = tiny(family, **quiet)
     network = tiny(family, objective={"futureTokens": 2, "futureWeight": 0.5}, **quiet)
     names = {name for name, _ in network.named_parameters()}

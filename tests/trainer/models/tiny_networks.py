@@ -19,7 +19,7 @@ SIZES: dict[str, Any] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 6,
 }
-FAMILIES = ("llama", "gpt2", "bert", "t5", "mixtral", "bloom", "deepseek-moe", "deepseek-v2", "deepseek-v3")
+FAMILIES = ("llama", "gpt2", "bert", "t5", "mixtral", "bloom", "deepseek-moe", "deepseek-v2", "deepseek-v3", "baichuan")
 DECODERS = tuple(family for family in FAMILIES if family not in ("bert", "t5"))
 SMALL_EXPERTS: dict[str, Any] = {"moe_intermediate_size": 24, "num_local_experts": 8, "num_experts_per_tok": 3}
 LATENT: dict[str, Any] = {"kv_lora_rank": 20, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 10}

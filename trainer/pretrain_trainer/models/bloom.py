@@ -1,43 +1,20 @@
-"""The BLOOM family (Scao et al. 2022): GPT-2's parts with linear biases on distances (ALiBi, Press et al. 2022) instead
-of positions, and a LayerNorm after the embedding.
-
-The biases are a mask, so that attention isn't the causal flash kernel of the other decoders: it is slower, and the mask
-takes heads * length² numbers a batch, or as many a sample where documents or prefixes are told apart.
-"""
+"""The BLOOM family (Scao et al. 2022): GPT-2's parts with linear biases on distances (ALiBi) instead of positions, and
+a LayerNorm after the embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretrain_trainer.models.alibi import distance_view
 from pretrain_trainer.models.attention import View, attend, decoder_view
 from pretrain_trainer.models.decoder import DecoderNetwork
 from pretrain_trainer.models.heads import LanguageModelHead
 from pretrain_trainer.models.layers import embedding, run
 from pretrain_trainer.models.network import NetworkConfig, TrainingOptions
-
-
-def slopes(heads: int) -> list[float]:
-    """Return each head's slope: 2^(-8i/n) for i = 1 … n (Press et al. 2022, section 3).
-
-    Where the heads aren't a power of two, n is the one below, and the rest take every other slope of 2n heads, as the
-    authors' code has it.
-    """
-    power = 1 << (heads.bit_length() - 1)
-    first = [2 ** (-8 * i / power) for i in range(1, power + 1)]
-    return first + [2 ** (-4 * i / power) for i in range(1, 2 * (heads - power), 2)]
-
-
-def distance_biases(heads: int, length: int, device: torch.device) -> Tensor:
-    """Return -slope * |query - key|, FP32[1, heads, length, length]: by softmax the same as BLOOM's slope * key where
-    only earlier keys are seen."""
-    place = torch.arange(length, device=device)
-    distance = (place - place[:, None]).abs()
-    return -torch.tensor(slopes(heads), device=device)[None, :, None, None] * distance
 
 
 class BloomAttention(nn.Module):
@@ -127,13 +104,9 @@ class BloomForCausalLM(DecoderNetwork):
 
     def view(self, tokens: Tensor, prefix_lengths: Tensor | None, document_ids: Tensor | None) -> View:
         """Return what positions see, and by how much less with the distance; once for all layers."""
-        length, device = tokens.shape[1], tokens.device
-        seen = decoder_view(tokens, prefix_lengths, document_ids).mask
-        if seen is None:
-            seen = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-        biases = distance_biases(self.config.num_attention_heads, length, device)
-        biases = biases.to(self.transformer.word_embeddings.weight.dtype)
-        return View(mask=biases.masked_fill(~seen, torch.finfo(biases.dtype).min))
+        dtype = self.transformer.word_embeddings.weight.dtype
+        seen = decoder_view(tokens, prefix_lengths, document_ids)
+        return distance_view(seen, tokens, self.config.num_attention_heads, dtype)
 
     def normalize(self, hidden: Tensor) -> Tensor:
         """Return the last layer's output as the projection reads it."""

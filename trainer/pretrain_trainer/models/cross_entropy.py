@@ -25,7 +25,14 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, z_loss: float, compiled: bool
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        bias: Tensor | None,
+        z_loss: float,
+        max_z_loss: float,
+        compiled: bool,
     ) -> Tensor:
         """Compute the loss.
 
@@ -36,6 +43,7 @@ class LinearCrossEntropy(torch.autograd.Function):
             targets: int64[tokens]; IGNORED_TARGET where nothing is to be predicted.
             bias: [vocabulary], of the same type; None: there's none.
             z_loss: Weight of log(sum(exp(logits)))^2 (PaLM: Chowdhery et al. 2022, section 5).
+            max_z_loss: Weight of max(logits)^2 (Baichuan 2: Yang et al. 2023, section 2.5).
             compiled: Do what is between the products by kernels of torch.compile.
 
         Returns:
@@ -52,7 +60,7 @@ class LinearCrossEntropy(torch.autograd.Function):
             logits = (hidden[part] @ weight.T).float()
             if bias is not None:
                 logits += bias
-            loss += loss_and_gradient(logits, targets[part], counted, z_loss, needs_gradient)
+            loss += loss_and_gradient(logits, targets[part], counted, (z_loss, max_z_loss), needs_gradient)
             if gradients is not None:
                 gradients.add(part, logits)
         if gradients is not None:
@@ -63,7 +71,7 @@ class LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Scale the gradients that the forward pass left."""
         hidden, weight, *bias = (saved * gradient[0].to(saved.dtype) for saved in ctx.saved_tensors)
-        return hidden, weight, None, bias[0] if bias else None, None, None
+        return hidden, weight, None, bias[0] if bias else None, None, None, None
 
 
 class _Gradients:
@@ -92,20 +100,28 @@ class _Gradients:
         return gradients if self._bias is None else [*gradients, self._bias.to(self._matrix.dtype)]
 
 
-def _loss_and_gradient(logits: Tensor, targets: Tensor, counted: Tensor, z_loss: float, needs_gradient: bool) -> Tensor:
+def _loss_and_gradient(
+    logits: Tensor, targets: Tensor, counted: Tensor, z_losses: tuple[float, float], needs_gradient: bool
+) -> Tensor:
     """Return the chunk's part of the mean loss; turn `logits` into its gradient in place if that is needed."""
+    z_loss, max_z_loss = z_losses
     counts = targets != IGNORED_TARGET
     index = targets.clamp(min=0).unsqueeze(1)
     normalizer = torch.logsumexp(logits, dim=1, keepdim=True)
     losses = normalizer - logits.gather(1, index)
     if z_loss:
         losses = losses + z_loss * normalizer.square()
+    if max_z_loss:
+        largest, place = logits.max(1, keepdim=True)
+        losses = losses + max_z_loss * largest.square()
     loss = (losses.squeeze(1) * counts).sum() / counted
     if needs_gradient:
         logits.sub_(normalizer).exp_()
         if z_loss:
             logits.mul_(1 + 2 * z_loss * normalizer)
         logits.scatter_add_(1, index, torch.full_like(normalizer, -1.0))
+        if max_z_loss:
+            logits.scatter_add_(1, place, 2 * max_z_loss * largest)
         logits.mul_((counts / counted).unsqueeze(1))
     return loss
 
@@ -121,9 +137,10 @@ def linear_cross_entropy(
     targets: Tensor,
     bias: Tensor | None = None,
     z_loss: float = 0.0,
+    max_z_loss: float = 0.0,
     compiled: bool = False,
 ) -> Tensor:
     """Return the mean cross-entropy of `hidden` [..., hidden_size] projected by `weight`, against `targets` [...]."""
     flat = hidden.reshape(-1, hidden.shape[-1])
-    loss: Tensor = LinearCrossEntropy.apply(flat, weight, targets.reshape(-1), bias, z_loss, compiled)
+    loss: Tensor = LinearCrossEntropy.apply(flat, weight, targets.reshape(-1), bias, z_loss, max_z_loss, compiled)
     return loss

@@ -14,6 +14,7 @@ from pretrain_api.presets import Architecture, architecture
 from pretrain_api.spec.model import Model, ModelFamily
 from pretrain_api.spec.objective import Objective
 from pretrain_trainer.errors import InvalidConfiguration
+from pretrain_trainer.models.baichuan import BaichuanForCausalLM
 from pretrain_trainer.models.bert import BertForPreTraining
 from pretrain_trainer.models.bloom import BloomForCausalLM
 from pretrain_trainer.models.deepseek_moe import DeepseekMoeForCausalLM
@@ -35,6 +36,7 @@ FAMILIES: dict[ModelFamily, type[Network]] = {
     "deepseek-moe": DeepseekMoeForCausalLM,
     "deepseek-v2": DeepseekV2ForCausalLM,
     "deepseek-v3": DeepseekV3ForCausalLM,
+    "baichuan": BaichuanForCausalLM,
 }
 
 

@@ -105,7 +105,7 @@ class LlamaForCausalLM(DecoderNetwork):
         """Return the layers in their order."""
         return self.model.layers
 
-    def embed(self, tokens: Tensor, positions: Tensor | None) -> tuple[Tensor, Table]:
+    def embed(self, tokens: Tensor, positions: Tensor | None) -> tuple[Tensor, Table | None]:
         """Return embedded tokens, and the angles of their positions."""
         hidden = self.model.embed_tokens(tokens)
         dropped = functional.dropout(hidden, self.config.dropout, self.training)

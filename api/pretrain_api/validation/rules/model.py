@@ -125,7 +125,7 @@ def heads_divide_the_width(context: RuleContext) -> Iterator[Finding]:
             f"hiddenSize {sizes.hidden_size} is not divisible by numAttentionHeads {sizes.num_attention_heads}; write "
             f"{_nearest_divisors(sizes.hidden_size, sizes.num_attention_heads)}{free}",
         )
-    elif sizes.head_dim % 2 and sizes.family in ROTARY_FAMILIES:
+    elif sizes.head_dim % 2 and sizes.family in ROTARY_FAMILIES and not sizes.alibi:
         yield Finding(
             f"{_MODEL}.{'headDim' if given else 'numAttentionHeads'}",
             f"a head of {sizes.head_dim} cannot be rotated (RoPE turns pairs); write sizes that make it even",

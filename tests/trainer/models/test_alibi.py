@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_networks import numbers, tiny
 
-from pretrain_trainer.models.bloom import distance_biases, slopes
+from pretrain_trainer.models.alibi import distance_biases, slopes
 
 
 def test_slopes_of_eight_heads_are_those_of_the_paper() -> None:
