@@ -60,9 +60,10 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
     "deepseek-v2": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS),
     "deepseek-v3": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS, "router_bias_update_rate"),
     "baichuan": (*_SIZES, "rope_theta", "alibi", "rms_norm_eps", "max_z_loss_coef", "initializer_range", "dropout"),
+    "glm": (*_SIZES, "rope_theta", "layer_norm_eps", "tie_word_embeddings", "initializer_range", "dropout"),
 }
 """Fields of `spec.model` that have a meaning, by family."""
-ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan")
+ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan", "glm")
 """Families that turn pairs of a head's elements (Su et al. 2021)."""
 SMALL_EXPERT_FAMILIES = ("deepseek-moe", "deepseek-v2", "deepseek-v3")
 """Families whose experts have a width of their own."""
@@ -95,6 +96,7 @@ _DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
         "routed_scaling_factor": 2.5,
     },
     "baichuan": {"rms_norm_eps": 1e-6},
+    "glm": {"tie_word_embeddings": True},
 }
 """Where a family's papers and released configurations differ from the defaults below."""
 
@@ -291,6 +293,8 @@ PRESETS: dict[str, Architecture] = {
     # Yang et al. 2023, table 3, and the released configurations.
     "baichuan2-7b": _network("baichuan", 4096, 11_008, 32, 32, vocab_size=125_696),
     "baichuan2-13b": _network("baichuan", 5120, 13_696, 40, 40, vocab_size=125_696, alibi=True),
+    # Zeng et al. 2023, section 2.1 and table 11, and the released configuration.
+    "glm-130b": _network("glm", 12_288, 32_768, 70, 96, vocab_size=150_528),
     # DeepSeek-AI 2024 (V2), section 3.1.2; DeepSeek-AI 2024 (V3), section 4.2, without multi-token prediction.
     "deepseek-v2-236b": _network(
         "deepseek-v2",

@@ -43,6 +43,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "deepseek-v2": ({"family": "deepseek-v2", **EXPERTS, **LATENT}, {"type": "causal-lm", "documentMasking": True}),
     "deepseek-v3": ({"family": "deepseek-v3", **EXPERTS, **LATENT}, {"type": "causal-lm"}),
     "baichuan": ({"family": "baichuan"}, {"type": "fill-in-the-middle", "documentMasking": True}),
+    "glm": ({"family": "glm"}, {"type": "mixture", "mixture": [{"type": "prefix-lm"}, {"type": "span-corruption"}]}),
     "baichuan-alibi": ({"family": "baichuan", "alibi": True}, {"type": "prefix-lm"}),
 }
 SIZES = {"hiddenSize": 16, "intermediateSize": 32, "numHiddenLayers": 2, "numAttentionHeads": 2}

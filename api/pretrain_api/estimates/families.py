@@ -143,6 +143,11 @@ def _bloom_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -
     return replace(network, tied=shape.tie_word_embeddings)
 
 
+def _glm_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
+    sizes = (shape.hidden_size, shape.intermediate_size, shape.num_hidden_layers, shape.num_attention_heads)
+    return glm(*sizes, vocab_size=rows, tied=shape.tie_word_embeddings)
+
+
 _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]] = {
     "llama": _llama_from,
     "gpt2": _gpt2_from,
@@ -151,6 +156,7 @@ _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]]
     "mixtral": _mixtral_from,
     "bloom": _bloom_from,
     "baichuan": _llama_from,
+    "glm": _glm_from,
     "deepseek-moe": deepseek_from,
     "deepseek-v2": deepseek_from,
     "deepseek-v3": deepseek_from,
@@ -328,16 +334,19 @@ def gpt_neox(hidden_size: int, layers: int, heads: int, *, vocab_size: int = 50_
     )
 
 
-def glm_130b() -> Network:
-    """Gated GELU, biases, rotary positions, DeepNorm (Zeng et al. 2023); inner width 32,768 as in its configuration."""
-    hidden_size = 12_288
+def glm(
+    hidden_size: int, intermediate_size: int, layers: int, heads: int, *, vocab_size: int = 150_528, tied: bool = True
+) -> Network:
+    """Gated GELU, biases, rotary positions, DeepNorm (Zeng et al. 2023). The embedding is the output projection, as the
+    released code has it."""
     return Network(
         family="glm",
-        vocab_size=150_528,
+        vocab_size=vocab_size,
         hidden_size=hidden_size,
-        layers=(Layers(70, _biased(hidden_size, 96), FeedForward(32_768, bias=True)),),
+        layers=(Layers(layers, _biased(hidden_size, heads), FeedForward(intermediate_size, bias=True)),),
         norm_bias=True,
-        formula="2VH + 2H + L(4H² + 3HI + 2I + 9H)",
+        tied=tied,
+        formula=f"{'' if tied else '2'}VH + 2H + L(4H² + 3HI + 2I + 9H)",
     )
 
 

@@ -13,7 +13,6 @@ from functools import cache
 from pretrain_api.estimates.families import (
     falcon,
     from_architecture,
-    glm_130b,
     gpt_neox,
     opt,
 )
@@ -98,7 +97,7 @@ def _gpt_like_models() -> Iterator[PublishedModel]:
         settings = "OPT" if name == "175b" else None
         yield PublishedModel(f"opt-{name}", opt(hidden, layers, heads), 2048, source, 180 * 10**9, settings)
     source = "Zeng et al. 2023, GLM-130B, and its released configuration"
-    yield PublishedModel("glm-130b", glm_130b(), 2048, source, 400 * 10**9, "GLM-130B")
+    yield _preset("glm-130b", 2048, source, 400 * 10**9, "GLM-130B")
     source = "Almazrouei et al. 2023, Falcon, and its released configurations"
     for name, network, tokens, settings in (
         ("7b", falcon(4544, 32, 71, 1, norms=1), 1_500 * 10**9, None),

@@ -27,6 +27,7 @@ ModelFamily = Literal[
     "deepseek-v2",
     "deepseek-v3",
     "baichuan",
+    "glm",
 ]
 FeedForwardKind = Literal["relu", "gated-gelu"]
 
@@ -44,7 +45,8 @@ class Model(SpecModel):
     LayerNorm, GELU and learned positions), bert (encoder), t5 (encoder and decoder with relative positions), mixtral
     (llama with experts), bloom (gpt2 with linear biases on distances, ALiBi, instead of positions), deepseek-moe (llama
     with many small experts beside shared ones), deepseek-v2 (the same with latent attention), deepseek-v3 (the same
-    with experts balanced by biases), baichuan (llama with a normalised output projection)."""
+    with experts balanced by biases), baichuan (llama with a normalised output projection),
+    glm (GLM-130B: a decoder for prefixes with DeepNorm, gated GELU and RoPE)."""
     vocab_size: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
     """Rows of the embedding; default: the size of the tokenizer's vocabulary."""
     hidden_size: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
@@ -67,13 +69,13 @@ class Model(SpecModel):
     feed_forward: FeedForwardKind | None = None
     """Feed-forward layers of t5: relu as in version 1.0 (the default), gated-gelu as in 1.1."""
     rope_theta: PositiveNumber | None = None
-    """Base of the rotary position embedding (llama, mixtral, deepseek, baichuan); default 10,000."""
+    """Base of the rotary position embedding (llama, mixtral, deepseek, baichuan, glm); default 10,000."""
     alibi: Boolean | None = None
     """Linear biases on distances instead of rotary positions (baichuan; Press et al. 2022); default false."""
     rms_norm_eps: PositiveNumber | None = None
     """Epsilon of RMSNorm; default 1e-5, of t5, deepseek and baichuan 1e-6."""
     layer_norm_eps: PositiveNumber | None = None
-    """Epsilon of LayerNorm; default 1e-5 (gpt2, bloom) or 1e-12 (bert)."""
+    """Epsilon of LayerNorm; default 1e-5 (gpt2, bloom, glm) or 1e-12 (bert)."""
     query_key_value_bias: Boolean | None = None
     """Biases at the projections to queries, keys and values (llama; Qwen-1.5 has them); default false."""
     num_local_experts: Annotated[PositiveInteger, Field(le=10_000)] | None = None
@@ -116,13 +118,14 @@ class Model(SpecModel):
     v_head_dim: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
     """Size of a head's value (deepseek-v2, deepseek-v3); default 128."""
     tie_word_embeddings: Boolean | None = None
-    """Use the embedding as output projection, too; default true for gpt2, t5 and bloom, else false."""
+    """Use the embedding as output projection, too; default true for gpt2, t5, bloom and
+    glm, else false."""
     max_z_loss_coef: NonNegativeNumber | None = None
     """Weight of the squared largest logit in the training loss (baichuan; Yang et al. 2023, section 2.5); default
     0.0002."""
     initializer_range: PositiveNumber | None = None
-    """Standard deviation of the initial weights; default 0.02, of deepseek 0.006. Those of t5 follow from its
-    sizes."""
+    """Standard deviation of the initial weights; default 0.02, of deepseek 0.006. Those of t5, and
+    of layers of glm, follow from the sizes."""
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = None
     """Share of the values that dropout leaves out in training, of attention weights, and of what embeddings and layers
     give; default 0."""

@@ -80,7 +80,7 @@ EXACT = {
 ROUNDED = {
     "gpt3-175b": (174.6, "Brown et al. 2020, table D.1: 174,600 M"),
     "opt-175b": (175, "Zhang et al. 2022"),
-    "glm-130b": (130, "Zeng et al. 2023"),
+    "glm-130b": (128.7, "Zeng et al. 2023 (named 130B); the released code ties the output projection"),
     "falcon-40b": (41, "Almazrouei et al. 2023 (named 40B)"),
     "falcon-180b": (180, "Almazrouei et al. 2023"),
     "deepseek-67b": (67.4, "Bi et al. 2024"),

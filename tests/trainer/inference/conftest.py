@@ -16,6 +16,7 @@ from pretrain_api.wire import SpecialTokens
 from pretrain_trainer.export import export_config
 from pretrain_trainer.export_tokenizer import export_tokenizer
 from pretrain_trainer.models.families import build_model, initialize
+from pretrain_trainer.models.network import Network
 
 VOCABULARY, LENGTH = 600, 48
 SIZES = {
@@ -52,14 +53,26 @@ FAMILY_SIZES: dict[str, dict[str, Any]] = {
         "intermediateSize": 256,
     },
     "bert": {"family": "bert", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
+    "glm": {"family": "glm", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
+    "baichuan-alibi": {
+        "family": "baichuan",
+        "alibi": True,
+        **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"},
+    },
     "baichuan": {"family": "baichuan", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
 }
 
 
-def export(storage: Path, family: str) -> Path:
-    """Export a network of a family as the trainer does it, beside the tokenizer of `storage`."""
+def trained(family: str) -> Network:
+    """Return a network of a family."""
     network = build_model(Model.model_validate(FAMILY_SIZES[family]), VOCABULARY, LENGTH)
     initialize(network, seed=3)
+    return network.eval()
+
+
+def export(storage: Path, family: str) -> Path:
+    """Export a network of a family as the trainer does it, beside the tokenizer of `storage`."""
+    network = trained(family)
     directory = storage / family
     directory.mkdir()
     weights: dict[str, torch.Tensor] = {}

@@ -11,7 +11,7 @@ from pretrain_trainer.inference.int8 import export_int8
 from pretrain_trainer.inference.loading import load_model
 from pretrain_trainer.inference.sampling import SamplingSettings
 
-from .conftest import export
+from .conftest import export, trained
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=8)
 PROMPT = list(range(100, 110))
@@ -35,6 +35,15 @@ def test_the_likeliest_text_is_that_of_transformers_and_int8_is_close(
     close = load_model(tmp_path / "int8").next_logits(PROMPT, [])
     exact = model.next_logits(PROMPT, [])
     assert float((close - exact).norm() / exact.norm()) < 0.1
+
+
+@pytest.mark.parametrize("family", ["glm", "baichuan-alibi"])
+def test_a_network_that_transformers_has_no_class_of_is_loaded_from_its_export(tokenized: Path, family: str) -> None:
+    model = load_model(export(tokenized, family))
+    with torch.no_grad():
+        expected = trained(family)(torch.tensor([PROMPT]))[0, -1]
+    torch.testing.assert_close(model.next_logits(PROMPT, []), expected, check_device=False)
+    assert len(list(continuation(model, PROMPT, GREEDY))) > 0
 
 
 def test_an_encoder_loads_and_writes_no_text(tokenized: Path) -> None:

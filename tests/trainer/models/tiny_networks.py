@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from pretrain_api.spec.model import Model
+from pretrain_api.spec.model import Model, ModelFamily
 from pretrain_api.spec.objective import Objective
 from pretrain_trainer.models.families import build_model, initialize
 from pretrain_trainer.models.network import Network
@@ -19,7 +19,7 @@ SIZES: dict[str, Any] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 6,
 }
-FAMILIES = ("llama", "gpt2", "bert", "t5", "mixtral", "bloom", "deepseek-moe", "deepseek-v2", "deepseek-v3", "baichuan")
+FAMILIES: tuple[ModelFamily, ...] = get_args(ModelFamily)
 DECODERS = tuple(family for family in FAMILIES if family not in ("bert", "t5"))
 SMALL_EXPERTS: dict[str, Any] = {"moe_intermediate_size": 24, "num_local_experts": 8, "num_experts_per_tok": 3}
 LATENT: dict[str, Any] = {"kv_lora_rank": 20, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 10}

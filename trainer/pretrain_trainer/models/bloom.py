@@ -27,11 +27,11 @@ class BloomAttention(nn.Module):
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden: Tensor, view: View) -> Tensor:
-        """Map [batch, length, hidden_size] to the same shape."""
+    def forward(self, hidden: Tensor, view: View, table: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Map [batch, length, hidden_size] to the same shape; `table` as `RotaryEmbedding.table` gives it."""
         projected = self.query_key_value(hidden).view(*hidden.shape[:2], -1, 3, self.head_size).unbind(3)
         dropout = self.dropout if self.training else 0.0
-        mixed = run(self.recompute, attend, *projected, self.head_size, view, None, None, dropout)
+        mixed = run(self.recompute, attend, *projected, self.head_size, view, table, None, dropout)
         output: Tensor = self.dense(mixed)
         return output
 

@@ -20,6 +20,7 @@ from pretrain_trainer.models.bloom import BloomForCausalLM
 from pretrain_trainer.models.deepseek_moe import DeepseekMoeForCausalLM
 from pretrain_trainer.models.deepseek_v2 import DeepseekV2ForCausalLM
 from pretrain_trainer.models.deepseek_v3 import DeepseekV3ForCausalLM
+from pretrain_trainer.models.glm import GlmForCausalLM
 from pretrain_trainer.models.gpt2 import GPT2LMHeadModel
 from pretrain_trainer.models.llama import LlamaForCausalLM
 from pretrain_trainer.models.mixtral import MixtralForCausalLM
@@ -37,6 +38,7 @@ FAMILIES: dict[ModelFamily, type[Network]] = {
     "deepseek-v2": DeepseekV2ForCausalLM,
     "deepseek-v3": DeepseekV3ForCausalLM,
     "baichuan": BaichuanForCausalLM,
+    "glm": GlmForCausalLM,
 }
 
 
@@ -110,7 +112,10 @@ def initial_value(model: Network, name: str, shape: torch.Size, seed: int) -> Te
         return torch.zeros(shape) if name.endswith("bias") else torch.ones(shape)
     key = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little", signed=True))
-    return torch.empty(shape).normal_(0.0, model.initial_deviation(name), generator=generator)
+    deviation = model.initial_deviation(name)
+    if isinstance(deviation, Tensor):
+        return torch.empty(shape).normal_(generator=generator).mul_(deviation)
+    return torch.empty(shape).normal_(0.0, deviation, generator=generator)
 
 
 def parameter_shape(parameter: nn.Parameter) -> torch.Size:

@@ -64,8 +64,9 @@ class Network(nn.Module):
     def tie_weights(self) -> None:
         """Make one parameter of those that are to be; again after `to_empty`, which parts them."""
 
-    def initial_deviation(self, name: str) -> float:
-        """Return the standard deviation of the initial values of the matrix `name`."""
+    def initial_deviation(self, name: str) -> float | Tensor:
+        """Return the standard deviation of the initial values of the matrix `name`, or one of each value, in a tensor
+        that broadcasts to it."""
         raise NotImplementedError
 
     def exports(self, name: str) -> bool:
