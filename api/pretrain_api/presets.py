@@ -61,9 +61,17 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
     "deepseek-v3": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS, "router_bias_update_rate"),
     "baichuan": (*_SIZES, "rope_theta", "alibi", "rms_norm_eps", "max_z_loss_coef", "initializer_range", "dropout"),
     "glm": (*_SIZES, "rope_theta", "layer_norm_eps", "tie_word_embeddings", "initializer_range", "dropout"),
+    "gpt-neox": (
+        *_SIZES,
+        "partial_rotary_factor",
+        "rope_theta",
+        "layer_norm_eps",
+        "tie_word_embeddings",
+        "dropout",
+    ),
 }
 """Fields of `spec.model` that have a meaning, by family."""
-ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan", "glm")
+ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan", "glm", "gpt-neox")
 """Families that turn pairs of a head's elements (Su et al. 2021)."""
 SMALL_EXPERT_FAMILIES = ("deepseek-moe", "deepseek-v2", "deepseek-v3")
 """Families whose experts have a width of their own."""
@@ -97,6 +105,7 @@ _DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
     },
     "baichuan": {"rms_norm_eps": 1e-6},
     "glm": {"tie_word_embeddings": True},
+    "gpt-neox": {"partial_rotary_factor": 0.25},
 }
 """Where a family's papers and released configurations differ from the defaults below."""
 
@@ -121,6 +130,7 @@ class Architecture:
     feed_forward: FeedForwardKind = "relu"
     rope_theta: float = 10_000.0
     alibi: bool = False
+    partial_rotary_factor: float = 1.0
     rms_norm_eps: float = 1e-5
     layer_norm_eps: float = 1e-5
     query_key_value_bias: bool = False
@@ -144,6 +154,11 @@ class Architecture:
     max_z_loss_coef: float = 2e-4
     initializer_range: float = 0.02
     dropout: float = 0.0
+
+    @property
+    def rotary_size(self) -> int:
+        """Elements of a head that RoPE turns, where the family has it."""
+        return int(self.head_dim * self.partial_rotary_factor)
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of `spec.model` that say the same: those that the family has."""
@@ -211,6 +226,10 @@ def _mixtral(hidden_size: int, intermediate_size: int, layers: int, heads: int, 
 
 def _bloom(hidden_size: int, layers: int, heads: int) -> Architecture:
     return _network("bloom", hidden_size, 4 * hidden_size, layers, heads, vocab_size=250_880)
+
+
+def _gpt_neox(hidden_size: int, layers: int, heads: int, vocab_size: int = 50_304) -> Architecture:
+    return _network("gpt-neox", hidden_size, 4 * hidden_size, layers, heads, vocab_size=vocab_size)
 
 
 PRESETS: dict[str, Architecture] = {
@@ -315,6 +334,16 @@ PRESETS: dict[str, Architecture] = {
         n_group=8,
         topk_group=4,
     ),
+    # Biderman et al. 2023, table 1, and the released configurations; Black et al. 2022, section 2.
+    "pythia-70m": _gpt_neox(512, 6, 8),
+    "pythia-160m": _gpt_neox(768, 12, 12),
+    "pythia-410m": _gpt_neox(1024, 24, 16),
+    "pythia-1b": _gpt_neox(2048, 16, 8),
+    "pythia-1.4b": _gpt_neox(2048, 24, 16),
+    "pythia-2.8b": _gpt_neox(2560, 32, 32),
+    "pythia-6.9b": _gpt_neox(4096, 32, 32, vocab_size=50_432),
+    "pythia-12b": _gpt_neox(5120, 36, 40, vocab_size=50_688),
+    "gpt-neox-20b": _gpt_neox(6144, 44, 64, vocab_size=50_432),
 }
 
 

@@ -80,6 +80,12 @@ JOB_RULES: dict[str, tuple[CelRule, ...]] = {
             "the feed-forward layers of the family bloom are 4 * hiddenSize wide; write that as intermediateSize",
         ),
         CelRule(
+            "!has(self.family) || self.family != 'gpt-neox' || has(self.partialRotaryFactor) || "
+            "!has(self.hiddenSize) || !has(self.numAttentionHeads) || "
+            "(self.hiddenSize / self.numAttentionHeads > 7 && self.hiddenSize / self.numAttentionHeads % 8 < 4)",
+            "a quarter of a head of gpt-neox cannot be rotated (RoPE turns pairs); write sizes that make it even",
+        ),
+        CelRule(
             "!has(self.numKeyValueHeads) || !has(self.numAttentionHeads) || "
             "self.numAttentionHeads % self.numKeyValueHeads == 0",
             "numAttentionHeads is not divisible by numKeyValueHeads; write a divisor",

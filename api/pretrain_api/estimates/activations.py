@@ -26,7 +26,8 @@ class Kernels:
     dropout: bool
     """Dropout after attention weights, attention and feed-forward: keeps masks and the dropped scores."""
     norm_in_fp32: bool
-    """Normalisation keeps an FP32 copy of its input and the normalised value instead of the input alone."""
+    """RMSNorm keeps an FP32 copy of its input and the normalised value instead of the input alone, as LayerNorm
+    does."""
     compiled: bool = False
     """The layers are compiled by torch.compile, which computes again what is cheap: the FP32 copies of norms, and the
     activation function's value before it meets its gate (measured: benchmarks/results/gpu.md)."""
@@ -70,23 +71,29 @@ def layer_bytes(network: Network, layer: Layers, batch: Microbatch, kernels: Ker
     hidden = network.hidden_size
     if recompute == "full":
         return batch.value_bytes * hidden * batch.tokens / batch.whole_divisor
-    whole = _whole_bytes(hidden, layer, batch, kernels)
+    whole = _whole_bytes(network, layer, batch, kernels)
     divided = layer.attentions * _attention_bytes(layer, batch, kernels, keep_scores=recompute == "none")
     divided += _feed_forward_bytes(hidden, layer.feed_forward, batch.value_bytes, kernels.compiled)
     return batch.tokens * (whole / batch.whole_divisor + divided / batch.tensor)
 
 
-def _whole_bytes(hidden: int, layer: Layers, batch: Microbatch, kernels: Kernels) -> float:
+def _whole_bytes(network: Network, layer: Layers, batch: Microbatch, kernels: Kernels) -> float:
     """Bytes a token that plain tensor parallelism doesn't divide: inputs of norms and of what follows them, masks."""
-    value = batch.value_bytes
-    norm_input = 4 + value if kernels.norm_in_fp32 and not kernels.compiled else value
+    value, hidden = batch.value_bytes, network.hidden_size
+    inputs = hidden * _norm_input_bytes(network, value, kernels.norm_in_fp32 and not kernels.compiled)
+    inputs *= 1 if layer.parallel and network.norm_bias else layer.norms  # LayerNorms side by side keep the same one
     masks = layer.attentions + 1 if kernels.dropout else 0
-    whole = hidden * (layer.norms * (norm_input + value) + masks) + value * layer.attention.latent_size
+    whole = inputs + hidden * (layer.norms * value + masks) + value * layer.attention.latent_size
     if isinstance(layer.feed_forward, Experts):
         # The router's scores in FP32, and each token's copy for each further expert that sees it.
         whole += 8 * layer.feed_forward.count + value * hidden * layer.feed_forward.per_token
         whole += 4 * hidden * layer.feed_forward.router_in_fp32
     return whole
+
+
+def _norm_input_bytes(network: Network, value_bytes: int, in_fp32: bool) -> int:
+    """Bytes a value of a normalisation's input: RMSNorm's copy in FP32 and what it normalised, or the input alone."""
+    return 4 + value_bytes if in_fp32 and not network.norm_bias else value_bytes
 
 
 def _attention_bytes(layer: Layers, batch: Microbatch, kernels: Kernels, *, keep_scores: bool) -> float:
@@ -115,7 +122,7 @@ def ends_bytes(network: Network, batch: Microbatch, kernels: Kernels, micro_batc
     """Return the bytes kept outside the layers: the embedding's dropout mask, the last normalisation, the projection's
     input (section 4.3); not the logits."""
     value = batch.value_bytes
-    norm_input = 4 + value if kernels.norm_in_fp32 else value
+    norm_input = _norm_input_bytes(network, value, kernels.norm_in_fp32)
     mask = network.hidden_size * micro_batches_in_flight if kernels.dropout else 0
     return batch.tokens * (network.hidden_size * (norm_input + value) + mask) / batch.whole_divisor
 

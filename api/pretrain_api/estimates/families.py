@@ -148,6 +148,17 @@ def _glm_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> 
     return glm(*sizes, vocab_size=rows, tied=shape.tie_word_embeddings)
 
 
+def _gpt_neox_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
+    network = gpt_neox(
+        shape.hidden_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        vocab_size=rows,
+        intermediate_size=shape.intermediate_size,
+    )
+    return replace(network, tied=shape.tie_word_embeddings)
+
+
 _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]] = {
     "llama": _llama_from,
     "gpt2": _gpt2_from,
@@ -160,6 +171,7 @@ _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]]
     "deepseek-moe": deepseek_from,
     "deepseek-v2": deepseek_from,
     "deepseek-v3": deepseek_from,
+    "gpt-neox": _gpt_neox_from,
 }
 
 
@@ -314,21 +326,24 @@ def falcon(hidden_size: int, layers: int, heads: int, key_value_heads: int, *, n
         family="falcon",
         vocab_size=65_024,
         hidden_size=hidden_size,
-        layers=(Layers(layers, attention, FeedForward(4 * hidden_size, gated=False), norms=norms),),
+        layers=(Layers(layers, attention, FeedForward(4 * hidden_size, gated=False), norms=norms, parallel=True),),
         norm_bias=True,
         tied=True,
         formula=f"VH + 2H + L(2H(A+K)D + 8H² + {2 * norms}H)",
     )
 
 
-def gpt_neox(hidden_size: int, layers: int, heads: int, *, vocab_size: int = 50_304) -> Network:
+def gpt_neox(
+    hidden_size: int, layers: int, heads: int, *, vocab_size: int = 50_304, intermediate_size: int | None = None
+) -> Network:
     """Attention and feed-forward side by side, biases, rotary positions, an output projection of its own (Black et al.
     2022); Pythia, too."""
+    feed_forward = _plain(hidden_size, intermediate_size)
     return Network(
         family="gpt-neox",
         vocab_size=vocab_size,
         hidden_size=hidden_size,
-        layers=(Layers(layers, _biased(hidden_size, heads), FeedForward(4 * hidden_size, gated=False, bias=True)),),
+        layers=(Layers(layers, _biased(hidden_size, heads), feed_forward, parallel=True),),
         norm_bias=True,
         formula="2VH + 2H + L(12H² + 13H)",
     )

@@ -146,6 +146,8 @@ class Layers:
     stack: Stack = "decoder"
     cross_attention: bool = False
     """A second attention, of the same sizes, reads the encoder."""
+    parallel: bool = False
+    """Attention and feed-forward stand side by side: both read the same residual stream."""
 
     @property
     def attentions(self) -> int:

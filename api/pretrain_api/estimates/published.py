@@ -13,7 +13,6 @@ from functools import cache
 from pretrain_api.estimates.families import (
     falcon,
     from_architecture,
-    gpt_neox,
     opt,
 )
 from pretrain_api.estimates.network import Network
@@ -109,20 +108,9 @@ def _gpt_like_models() -> Iterator[PublishedModel]:
 
 def _pythia_models() -> Iterator[PublishedModel]:
     source = "Biderman et al. 2023, Pythia, table 1"
-    for name, hidden, layers, heads, vocab_size in (
-        ("70m", 512, 6, 8, 50_304),
-        ("160m", 768, 12, 12, 50_304),
-        ("410m", 1024, 24, 16, 50_304),
-        ("1b", 2048, 16, 8, 50_304),
-        ("1.4b", 2048, 24, 16, 50_304),
-        ("2.8b", 2560, 32, 32, 50_304),
-        ("6.9b", 4096, 32, 32, 50_432),
-        ("12b", 5120, 36, 40, 50_688),
-    ):
-        network = gpt_neox(hidden, layers, heads, vocab_size=vocab_size)
-        yield PublishedModel(f"pythia-{name}", network, 2048, source, 299_892_736_000, "Pythia")
-    source = "Black et al. 2022, GPT-NeoX-20B, section 2"
-    yield PublishedModel("gpt-neox-20b", gpt_neox(6144, 44, 64, vocab_size=50_432), 2048, source, 472 * 10**9)
+    for name in ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"):
+        yield _preset(f"pythia-{name}", 2048, source, 299_892_736_000, "Pythia")
+    yield _preset("gpt-neox-20b", 2048, "Black et al. 2022, GPT-NeoX-20B, section 2", 472 * 10**9)
 
 
 def _qwen_models() -> Iterator[PublishedModel]:

@@ -28,6 +28,7 @@ ModelFamily = Literal[
     "deepseek-v3",
     "baichuan",
     "glm",
+    "gpt-neox",
 ]
 FeedForwardKind = Literal["relu", "gated-gelu"]
 
@@ -45,8 +46,9 @@ class Model(SpecModel):
     LayerNorm, GELU and learned positions), bert (encoder), t5 (encoder and decoder with relative positions), mixtral
     (llama with experts), bloom (gpt2 with linear biases on distances, ALiBi, instead of positions), deepseek-moe (llama
     with many small experts beside shared ones), deepseek-v2 (the same with latent attention), deepseek-v3 (the same
-    with experts balanced by biases), baichuan (llama with a normalised output projection),
-    glm (GLM-130B: a decoder for prefixes with DeepNorm, gated GELU and RoPE)."""
+    with experts balanced by biases), baichuan (llama with a normalised output projection), glm (GLM-130B: a decoder for
+    prefixes with DeepNorm, gated GELU and RoPE), gpt-neox (attention
+    and feed-forward side by side, RoPE on a part of each head; Pythia)."""
     vocab_size: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
     """Rows of the embedding; default: the size of the tokenizer's vocabulary."""
     hidden_size: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
@@ -69,13 +71,15 @@ class Model(SpecModel):
     feed_forward: FeedForwardKind | None = None
     """Feed-forward layers of t5: relu as in version 1.0 (the default), gated-gelu as in 1.1."""
     rope_theta: PositiveNumber | None = None
-    """Base of the rotary position embedding (llama, mixtral, deepseek, baichuan, glm); default 10,000."""
+    """Base of the rotary position embedding (llama, mixtral, deepseek, baichuan, glm, gpt-neox); default 10,000."""
     alibi: Boolean | None = None
     """Linear biases on distances instead of rotary positions (baichuan; Press et al. 2022); default false."""
+    partial_rotary_factor: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    """Share of each head's elements that RoPE turns (gpt-neox); default 0.25."""
     rms_norm_eps: PositiveNumber | None = None
     """Epsilon of RMSNorm; default 1e-5, of t5, deepseek and baichuan 1e-6."""
     layer_norm_eps: PositiveNumber | None = None
-    """Epsilon of LayerNorm; default 1e-5 (gpt2, bloom, glm) or 1e-12 (bert)."""
+    """Epsilon of LayerNorm; default 1e-5 (gpt2, bloom, glm, gpt-neox) or 1e-12 (bert)."""
     query_key_value_bias: Boolean | None = None
     """Biases at the projections to queries, keys and values (llama; Qwen-1.5 has them); default false."""
     num_local_experts: Annotated[PositiveInteger, Field(le=10_000)] | None = None
@@ -124,8 +128,8 @@ class Model(SpecModel):
     """Weight of the squared largest logit in the training loss (baichuan; Yang et al. 2023, section 2.5); default
     0.0002."""
     initializer_range: PositiveNumber | None = None
-    """Standard deviation of the initial weights; default 0.02, of deepseek 0.006. Those of t5, and
-    of layers of glm, follow from the sizes."""
+    """Standard deviation of the initial weights; default 0.02, of deepseek 0.006. Those of t5 and gpt-neox, and of
+    layers of glm, follow from the sizes."""
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = None
     """Share of the values that dropout leaves out in training, of attention weights, and of what embeddings and layers
     give; default 0."""

@@ -14,31 +14,26 @@ from pretrain_api.estimates.activations import (
 )
 from pretrain_api.estimates.families import from_architecture
 from pretrain_api.estimates.flops import Recompute
-from pretrain_api.presets import Architecture
+from pretrain_api.presets import architecture
+from pretrain_api.spec.model import Model
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
 
-ARCHITECTURE = Architecture(
-    hidden_size=128,
-    intermediate_size=352,
-    num_hidden_layers=6,
-    num_attention_heads=8,
-    num_key_value_heads=4,
-    head_dim=16,
-    vocab_size=512,
-)
+SIZES = Model(hidden_size=128, intermediate_size=352, num_hidden_layers=6, num_attention_heads=8, vocab_size=512)
+MODELS = {
+    "llama": SIZES.model_copy(update={"num_key_value_heads": 4}),
+    **{family: SIZES.model_copy(update={"family": family}) for family in ("gpt2", "gpt-neox")},
+}
 SEQUENCES, LENGTH = 2, 256
 
 
-def kept_bytes(dtype: str, recompute: Recompute) -> int:
+def kept_bytes(spec: Model, dtype: str, recompute: Recompute) -> int:
     """Bytes of the distinct storages that autograd saves in a forward pass, parameters and constants aside."""
-    from pretrain_api.spec.model import Model
     from pretrain_trainer.models.families import build_model, initialize
 
     torch.manual_seed(0)
-    fields = ARCHITECTURE.fields()
-    model = build_model(Model(**fields), 512, LENGTH, recompute)
+    model = build_model(spec, 512, LENGTH, recompute)
     initialize(model, 1)
     model = model.to(getattr(torch, dtype)).train()
     tokens = torch.randint(0, 512, (SEQUENCES, LENGTH))
@@ -50,7 +45,7 @@ def kept_bytes(dtype: str, recompute: Recompute) -> int:
 
     def pack(tensor):
         storage = tensor.untyped_storage()
-        is_constant = tensor.shape[0] == LENGTH and tensor.ndim == 2 and tensor.shape[1] == ARCHITECTURE.head_dim
+        is_constant = tensor.shape[0] == LENGTH and tensor.ndim == 2 and tensor.shape[1] == model.config.rotary_size
         if storage.data_ptr() not in ours and not is_constant:
             saved[storage.data_ptr()] = storage.nbytes()
             alive.append(tensor)
@@ -62,10 +57,11 @@ def kept_bytes(dtype: str, recompute: Recompute) -> int:
     return sum(saved.values())
 
 
+@pytest.mark.parametrize("family", MODELS)
 @pytest.mark.parametrize("recompute", ["none", "selective", "full"])
 @pytest.mark.parametrize(("dtype", "value_bytes"), [("bfloat16", 2), ("float32", 4)])
-def test_kept_bytes(dtype: str, value_bytes: int, recompute: Recompute) -> None:
-    network = from_architecture(ARCHITECTURE)
+def test_kept_bytes(family: str, dtype: str, value_bytes: int, recompute: Recompute) -> None:
+    network = from_architecture(architecture(MODELS[family]), positions=LENGTH)
     batch = Microbatch(LENGTH, SEQUENCES, value_bytes)
     layers = sum(
         group.count * layer_bytes(network, group, batch, TRAINER_KERNELS, recompute) for group in network.layers
@@ -76,4 +72,4 @@ def test_kept_bytes(dtype: str, value_bytes: int, recompute: Recompute) -> None:
     loss -= value_bytes * batch.tokens * network.hidden_size
     loss -= 4 * network.embedding_size if value_bytes == 2 else 0
     expected = layers + ends_bytes(network, batch, TRAINER_KERNELS) + loss
-    assert kept_bytes(dtype, recompute) == pytest.approx(expected, rel=0.005)
+    assert kept_bytes(MODELS[family], dtype, recompute) == pytest.approx(expected, rel=0.005)

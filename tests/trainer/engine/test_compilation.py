@@ -25,6 +25,7 @@ LAYERS = {
     "deepseek-moe": 3,
     "deepseek-v2": 3,
     "deepseek-v3": 3,
+    "gpt-neox": 3,
 }
 
 SMALL = {"moeIntermediateSize": 8, "numLocalExperts": 8, "firstKDenseReplace": 1}

@@ -29,14 +29,15 @@ SIZES = {
 }
 
 
+UNGROUPED = {name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}
 FAMILY_SIZES: dict[str, dict[str, Any]] = {
     "llama": SIZES,
-    "gpt2": {"family": "gpt2", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
+    "gpt2": {"family": "gpt2", **UNGROUPED},
     "mixtral": {"family": "mixtral", **SIZES, "numLocalExperts": 4, "numExpertsPerTok": 2},
     "deepseek-moe": {"family": "deepseek-moe", **SIZES, "moeIntermediateSize": 32, "numLocalExperts": 8},
     "deepseek-v3": {
         "family": "deepseek-v3",
-        **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"},
+        **UNGROUPED,
         "moeIntermediateSize": 32,
         "numLocalExperts": 8,
         "numExpertsPerTok": 2,
@@ -46,20 +47,13 @@ FAMILY_SIZES: dict[str, dict[str, Any]] = {
         "qkRopeHeadDim": 8,
         "vHeadDim": 16,
     },
-    "t5": {"family": "t5", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
-    "bloom": {
-        "family": "bloom",
-        **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"},
-        "intermediateSize": 256,
-    },
-    "bert": {"family": "bert", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
-    "glm": {"family": "glm", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
-    "baichuan-alibi": {
-        "family": "baichuan",
-        "alibi": True,
-        **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"},
-    },
-    "baichuan": {"family": "baichuan", **{name: size for name, size in SIZES.items() if name != "numKeyValueHeads"}},
+    "t5": {"family": "t5", **UNGROUPED},
+    "bloom": {"family": "bloom", **UNGROUPED, "intermediateSize": 256},
+    "bert": {"family": "bert", **UNGROUPED},
+    "glm": {"family": "glm", **UNGROUPED},
+    "baichuan-alibi": {"family": "baichuan", "alibi": True, **UNGROUPED},
+    "baichuan": {"family": "baichuan", **UNGROUPED},
+    "gpt-neox": {"family": "gpt-neox", **UNGROUPED},
 }
 
 

@@ -17,7 +17,10 @@ GREEDY = SamplingSettings(temperature=0, max_tokens=8)
 PROMPT = list(range(100, 110))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "mixtral", "t5", "bloom", "deepseek-moe", "deepseek-v3", "baichuan"])
+WRITERS = ["gpt2", "mixtral", "t5", "bloom", "deepseek-moe", "deepseek-v3", "baichuan", "gpt-neox"]
+
+
+@pytest.mark.parametrize("family", WRITERS)
 def test_the_likeliest_text_is_that_of_transformers_and_int8_is_close(
     tokenized: Path, tmp_path: Path, family: str
 ) -> None:

@@ -14,7 +14,7 @@ from pretrain_trainer.models.network import Network
 UpdateGuard = Callable[[], float]
 """Decides about the update when gradients are there and before weights change: the factor on them; 0 withholds it."""
 
-OUTPUT_PROJECTION = "lm_head.weight"
+OUTPUT_PROJECTIONS = ("lm_head.weight", "embed_out.weight")
 
 
 class GuardedOptimizer(torch.optim.Optimizer):
@@ -152,7 +152,7 @@ def parameter_groups(model: nn.Module, optimizer: Optimizer) -> list[dict[str, A
     ]
     if optimizer.type == "muon":
         tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-        outside = [p for name, p in matrices if id(p) in tables or name.endswith(OUTPUT_PROJECTION)]
+        outside = [p for name, p in matrices if id(p) in tables or name.endswith(OUTPUT_PROJECTIONS)]
         apart = {id(p) for p in outside}
         inside = [p for _, p in matrices if id(p) not in apart and p.ndim == 2]
         groups = [

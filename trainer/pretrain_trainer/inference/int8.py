@@ -27,11 +27,10 @@ GREATEST = 127
 METHOD = "pretrain-int8"
 """In config.json, as quantization_config.quant_method."""
 OUTSIDE = (
-    "embed_tokens",
+    "embed",
     "lm_head",
     "wte",
     "wpe",
-    "embeddings",
     "shared",
     "relative_attention_bias",
     "cls.predictions",

@@ -94,9 +94,16 @@ class RotaryEmbedding:
 
 
 def rotate(heads: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Return `heads` [..., length, head_size] turned by their positions' angles."""
+    """Return `heads` [..., heads, length, head_size] turned by their positions' angles: of each as many elements, from
+    the first one, as the table has; the rest stays (Black et al. 2022, section 2.1)."""
     cosine, signed_sine = table
-    return heads * cosine + heads.roll(heads.shape[-1] // 2, -1) * signed_sine
+    size = cosine.shape[-1]
+    turned, rest = heads[..., :size], heads[..., size:]
+    turned = turned * cosine + turned.roll(size // 2, -1) * signed_sine
+    if not rest.shape[-1]:
+        return turned
+    # In memory a position's heads stay beside each other: attention's output follows, and needn't be copied.
+    return torch.cat((turned.transpose(-3, -2), rest.transpose(-3, -2)), -1).transpose(-3, -2)
 
 
 def halves_of_pairs(heads: Tensor) -> Tensor:

@@ -10,44 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretrain_trainer.models.alibi import distance_view
-from pretrain_trainer.models.attention import View, attend, decoder_view
+from pretrain_trainer.models.attention import View, decoder_view
 from pretrain_trainer.models.decoder import DecoderNetwork
 from pretrain_trainer.models.heads import LanguageModelHead
-from pretrain_trainer.models.layers import embedding, run
+from pretrain_trainer.models.layers import embedding
+from pretrain_trainer.models.megatron import FeedForward, FusedAttention
 from pretrain_trainer.models.network import NetworkConfig, TrainingOptions
-
-
-class BloomAttention(nn.Module):
-    """Self-attention whose three projections are one matrix, a head's query, key and value beside each other."""
-
-    def __init__(self, config: NetworkConfig, options: TrainingOptions) -> None:
-        super().__init__()
-        self.head_size, self.dropout = config.head_dim, config.dropout
-        self.recompute = options.recomputes_attention
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, hidden: Tensor, view: View, table: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Map [batch, length, hidden_size] to the same shape; `table` as `RotaryEmbedding.table` gives it."""
-        projected = self.query_key_value(hidden).view(*hidden.shape[:2], -1, 3, self.head_size).unbind(3)
-        dropout = self.dropout if self.training else 0.0
-        mixed = run(self.recompute, attend, *projected, self.head_size, view, table, None, dropout)
-        output: Tensor = self.dense(mixed)
-        return output
-
-
-class BloomFeedForward(nn.Module):
-    """Two matrices with a GELU between, by its approximation with tanh."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.dense_4h_to_h = nn.Linear(config.intermediate_size, config.hidden_size)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map [batch, length, hidden_size] to the same shape."""
-        output: Tensor = self.dense_4h_to_h(functional.gelu(self.dense_h_to_4h(hidden), approximate="tanh"))
-        return output
 
 
 class BloomLayer(nn.Module):
@@ -57,9 +25,9 @@ class BloomLayer(nn.Module):
         super().__init__()
         self.dropout = config.dropout
         self.input_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.self_attention = BloomAttention(config, options)
+        self.self_attention = FusedAttention(config, options)
         self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.mlp = BloomFeedForward(config)
+        self.mlp = FeedForward(config, approximate="tanh")
 
     def forward(self, hidden: Tensor, view: View, _positions: None) -> Tensor:
         """Map [batch, length, hidden_size] to the same shape."""

@@ -53,6 +53,10 @@ class DecoderNetwork(Network):
         """Return the last layer's output as the projection reads it."""
         raise NotImplementedError
 
+    def head(self) -> LanguageModelHead:
+        """Return the output projection."""
+        return self.lm_head
+
     def layer_loss(self, uses: list[RouterUse]) -> Tensor:
         """Return what routers add to the loss."""
         raise NotImplementedError
@@ -85,14 +89,14 @@ class DecoderNetwork(Network):
             before = hidden
             hidden, use = self._through(layer, hidden, view, positions)
             uses += use
-        loss: Tensor = self.lm_head(self.normalize(hidden), labels)
+        loss: Tensor = self.head()(self.normalize(hidden), labels)
         if labels is None or not self.training:
             return loss  # or logits
         future = []
         for places, layer in enumerate(self.future_layers, 1):
             ahead, use = self._through(layer, before, view, positions)
             uses += use
-            future.append(self.lm_head(self.normalize(ahead), shifted(labels, places)))
+            future.append(self.head()(self.normalize(ahead), shifted(labels, places)))
         if future:
             loss = loss + self.future_weight * torch.stack(future).mean()
         return loss + self.layer_loss(uses) if uses else loss

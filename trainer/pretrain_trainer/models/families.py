@@ -22,6 +22,7 @@ from pretrain_trainer.models.deepseek_v2 import DeepseekV2ForCausalLM
 from pretrain_trainer.models.deepseek_v3 import DeepseekV3ForCausalLM
 from pretrain_trainer.models.glm import GlmForCausalLM
 from pretrain_trainer.models.gpt2 import GPT2LMHeadModel
+from pretrain_trainer.models.gpt_neox import GPTNeoXForCausalLM
 from pretrain_trainer.models.llama import LlamaForCausalLM
 from pretrain_trainer.models.mixtral import MixtralForCausalLM
 from pretrain_trainer.models.network import Network, NetworkConfig, TrainingOptions
@@ -39,6 +40,7 @@ FAMILIES: dict[ModelFamily, type[Network]] = {
     "deepseek-v3": DeepseekV3ForCausalLM,
     "baichuan": BaichuanForCausalLM,
     "glm": GlmForCausalLM,
+    "gpt-neox": GPTNeoXForCausalLM,
 }
 
 

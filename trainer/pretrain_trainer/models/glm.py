@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretrain_trainer.models.attention import RotaryEmbedding, View
-from pretrain_trainer.models.bloom import BloomAttention
 from pretrain_trainer.models.decoder import DecoderNetwork
 from pretrain_trainer.models.heads import LanguageModelHead
 from pretrain_trainer.models.layers import embedding
 from pretrain_trainer.models.llama import Table
+from pretrain_trainer.models.megatron import FusedAttention
 from pretrain_trainer.models.network import NetworkConfig, TrainingOptions
 
 EMBEDDING_GRADIENT_SHARE = 0.1
@@ -49,7 +49,7 @@ class GlmLayer(nn.Module):
         super().__init__()
         self.dropout, self.residual_factor = config.dropout, math.sqrt(2 * config.num_hidden_layers)
         self.input_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.attention = BloomAttention(config, options)
+        self.attention = FusedAttention(config, options)
         self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.mlp = GlmFeedForward(config)
 

@@ -125,10 +125,12 @@ def heads_divide_the_width(context: RuleContext) -> Iterator[Finding]:
             f"hiddenSize {sizes.hidden_size} is not divisible by numAttentionHeads {sizes.num_attention_heads}; write "
             f"{_nearest_divisors(sizes.hidden_size, sizes.num_attention_heads)}{free}",
         )
-    elif sizes.head_dim % 2 and sizes.family in ROTARY_FAMILIES and not sizes.alibi:
+    elif sizes.family in ROTARY_FAMILIES and not sizes.alibi and (sizes.rotary_size % 2 or not sizes.rotary_size):
+        whole = sizes.rotary_size == sizes.head_dim
+        turned = f"a head of {sizes.head_dim}" if whole else f"{sizes.rotary_size} elements of a head"
         yield Finding(
             f"{_MODEL}.{'headDim' if given else 'numAttentionHeads'}",
-            f"a head of {sizes.head_dim} cannot be rotated (RoPE turns pairs); write sizes that make it even",
+            f"{turned} cannot be rotated (RoPE turns pairs); write sizes that make {'it' if whole else 'them'} even",
         )
 
 
