@@ -69,6 +69,7 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
         "tie_word_embeddings",
         "dropout",
     ),
+    "opt": (*_SIZES, "max_position_embeddings", "tie_word_embeddings", "initializer_range", "dropout"),
 }
 """Fields of `spec.model` that have a meaning, by family."""
 ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan", "glm", "gpt-neox")
@@ -106,6 +107,7 @@ _DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
     "baichuan": {"rms_norm_eps": 1e-6},
     "glm": {"tie_word_embeddings": True},
     "gpt-neox": {"partial_rotary_factor": 0.25},
+    "opt": {"tie_word_embeddings": True, "initializer_range": 0.006},
 }
 """Where a family's papers and released configurations differ from the defaults below."""
 
@@ -232,6 +234,11 @@ def _gpt_neox(hidden_size: int, layers: int, heads: int, vocab_size: int = 50_30
     return _network("gpt-neox", hidden_size, 4 * hidden_size, layers, heads, vocab_size=vocab_size)
 
 
+def _opt(hidden_size: int, layers: int, heads: int) -> Architecture:
+    sizes = (hidden_size, 4 * hidden_size, layers, heads)
+    return _network("opt", *sizes, vocab_size=50_272, max_position_embeddings=2048)
+
+
 PRESETS: dict[str, Architecture] = {
     # Touvron et al. 2023a, table 2, with the widths of the published weights.
     "llama-7b": _llama(4096, 11008, 32, 32, rms_norm_eps=1e-6),
@@ -344,6 +351,12 @@ PRESETS: dict[str, Architecture] = {
     "pythia-6.9b": _gpt_neox(4096, 32, 32, vocab_size=50_432),
     "pythia-12b": _gpt_neox(5120, 36, 40, vocab_size=50_688),
     "gpt-neox-20b": _gpt_neox(6144, 44, 64, vocab_size=50_432),
+    # Zhang et al. 2022, table 1.
+    "opt-125m": _opt(768, 12, 12),
+    "opt-1.3b": _opt(2048, 24, 32),
+    "opt-6.7b": _opt(4096, 32, 32),
+    "opt-13b": _opt(5120, 40, 40),
+    "opt-175b": _opt(12_288, 96, 96),
 }
 
 

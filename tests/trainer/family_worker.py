@@ -46,6 +46,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "glm": ({"family": "glm"}, {"type": "mixture", "mixture": [{"type": "prefix-lm"}, {"type": "span-corruption"}]}),
     "baichuan-alibi": ({"family": "baichuan", "alibi": True}, {"type": "prefix-lm"}),
     "gpt-neox": ({"family": "gpt-neox"}, {"type": "causal-lm", "documentMasking": True}),
+    "opt": ({"family": "opt"}, {"type": "causal-lm", "documentMasking": True}),
 }
 SIZES = {"hiddenSize": 16, "intermediateSize": 32, "numHiddenLayers": 2, "numAttentionHeads": 2}
 ENGINES = [(0, "fp32", "none"), (1, "fp32", "selective"), (3, "fp32", "full"), (2, "bf16", "none")]

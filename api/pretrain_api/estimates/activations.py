@@ -108,10 +108,11 @@ def _attention_bytes(layer: Layers, batch: Microbatch, kernels: Kernels, *, keep
 
 
 def _feed_forward_bytes(hidden: int, feed_forward: FeedForward | Experts, value_bytes: int, compiled: bool) -> float:
-    """Bytes a token: input and output of the nonlinearity; with a gate also its other factor and their product."""
+    """Bytes a token: input and output of the nonlinearity (of ReLU the output); with a gate also its other factor and
+    their product."""
     if isinstance(feed_forward, FeedForward):
-        gated = 3 if compiled else 4
-        return value_bytes * feed_forward.intermediate_size * (gated if feed_forward.gated else 2)
+        gated, plain = (3 if compiled else 4), (2 if feed_forward.keeps_input else 1)
+        return value_bytes * feed_forward.intermediate_size * (gated if feed_forward.gated else plain)
     kept = feed_forward.per_token * _feed_forward_bytes(hidden, feed_forward.expert, value_bytes, compiled)
     if feed_forward.shared is not None:
         kept += _feed_forward_bytes(hidden, feed_forward.shared, value_bytes, compiled)

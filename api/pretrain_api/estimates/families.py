@@ -81,7 +81,8 @@ def _llama_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -
 
 
 def _gpt2_from(shape: Architecture, rows: int, positions: int, _heads: bool) -> Network:
-    network = gpt2(
+    make = opt if shape.family == "opt" else gpt2
+    network = make(
         shape.hidden_size,
         shape.num_hidden_layers,
         shape.num_attention_heads,
@@ -172,6 +173,7 @@ _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]]
     "deepseek-v2": deepseek_from,
     "deepseek-v3": deepseek_from,
     "gpt-neox": _gpt_neox_from,
+    "opt": _gpt2_from,
 }
 
 
@@ -184,8 +186,7 @@ def gpt2(
     vocab_size: int = 50_257,
     intermediate_size: int | None = None,
 ) -> Network:
-    """LayerNorm, GELU, learned positions, biases, tied embeddings (Radford et al. 2019); GPT-3 and, with two unused
-    positions, OPT have the same parts."""
+    """LayerNorm, GELU, learned positions, biases, tied embeddings (Radford et al. 2019); GPT-3 has the same parts."""
     return Network(
         family="gpt2",
         vocab_size=vocab_size,
@@ -198,9 +199,24 @@ def gpt2(
     )
 
 
-def opt(hidden_size: int, layers: int, heads: int) -> Network:
-    """GPT-3's parts with ReLU, 2,048 positions and two rows of offset (Zhang et al. 2022)."""
-    return gpt2(hidden_size, layers, heads, positions=2048 + 2, vocab_size=50_272)
+def opt(
+    hidden_size: int,
+    layers: int,
+    heads: int,
+    *,
+    positions: int = 2048,
+    vocab_size: int = 50_272,
+    intermediate_size: int | None = None,
+) -> Network:
+    """GPT-3's parts with ReLU, and two unused rows before the positions (Zhang et al. 2022)."""
+    feed_forward = replace(_plain(hidden_size, intermediate_size), keeps_input=False)
+    network = gpt2(hidden_size, layers, heads, positions=positions + 2, vocab_size=vocab_size)
+    return replace(
+        network,
+        family="opt",
+        layers=(replace(network.layers[0], feed_forward=feed_forward),),
+        formula="VH + (T+2)H + 2H + L(12H² + 13H)",
+    )
 
 
 def bloom(
@@ -277,7 +293,7 @@ def t5(  # noqa: PLR0913 (all of them are sizes)
     et al. 2020). Version 1.0: ReLU, tied embeddings; version 1.1: gated GELU, an output projection of its own."""
     gated = version == "1.1"
     attention = Attention(heads, heads, head_dim)
-    feed_forward = FeedForward(intermediate_size, gated=gated)
+    feed_forward = FeedForward(intermediate_size, gated=gated, keeps_input=gated)
     matrices = 3 if gated else 2
     return Network(
         family="t5",

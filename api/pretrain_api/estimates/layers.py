@@ -110,6 +110,8 @@ class FeedForward:
     intermediate_size: int
     gated: bool = True
     bias: bool = False
+    keeps_input: bool = True
+    """The nonlinearity's backward pass reads its input (GELU, SiLU); ReLU's reads its output alone."""
 
     def parameters(self, hidden_size: int) -> int:
         """Return the number of parameters: 3HI gated, else 2HI, and biases."""

@@ -13,7 +13,6 @@ from functools import cache
 from pretrain_api.estimates.families import (
     falcon,
     from_architecture,
-    opt,
 )
 from pretrain_api.estimates.network import Network
 from pretrain_api.presets import PRESETS
@@ -86,15 +85,8 @@ def _gpt_like_models() -> Iterator[PublishedModel]:
         yield _preset(f"bloom-{name}", 2048, source, 341 * 10**9)
     yield _preset("bloom-176b", 2048, source, 366 * 10**9, "BLOOM")
     source = "Zhang et al. 2022, OPT, table 1"
-    for name, hidden, layers, heads in (
-        ("125m", 768, 12, 12),
-        ("1.3b", 2048, 24, 32),
-        ("6.7b", 4096, 32, 32),
-        ("13b", 5120, 40, 40),
-        ("175b", 12_288, 96, 96),
-    ):
-        settings = "OPT" if name == "175b" else None
-        yield PublishedModel(f"opt-{name}", opt(hidden, layers, heads), 2048, source, 180 * 10**9, settings)
+    for name in ("125m", "1.3b", "6.7b", "13b", "175b"):
+        yield _preset(f"opt-{name}", 2048, source, 180 * 10**9, "OPT" if name == "175b" else None)
     source = "Zeng et al. 2023, GLM-130B, and its released configuration"
     yield _preset("glm-130b", 2048, source, 400 * 10**9, "GLM-130B")
     source = "Almazrouei et al. 2023, Falcon, and its released configurations"

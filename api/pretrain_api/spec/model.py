@@ -29,6 +29,7 @@ ModelFamily = Literal[
     "baichuan",
     "glm",
     "gpt-neox",
+    "opt",
 ]
 FeedForwardKind = Literal["relu", "gated-gelu"]
 
@@ -48,7 +49,7 @@ class Model(SpecModel):
     with many small experts beside shared ones), deepseek-v2 (the same with latent attention), deepseek-v3 (the same
     with experts balanced by biases), baichuan (llama with a normalised output projection), glm (GLM-130B: a decoder for
     prefixes with DeepNorm, gated GELU and RoPE), gpt-neox (attention
-    and feed-forward side by side, RoPE on a part of each head; Pythia)."""
+    and feed-forward side by side, RoPE on a part of each head; Pythia), opt (gpt2 with ReLU)."""
     vocab_size: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
     """Rows of the embedding; default: the size of the tokenizer's vocabulary."""
     hidden_size: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
@@ -67,7 +68,7 @@ class Model(SpecModel):
     head_dim: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
     """Size of a head (llama, mixtral, deepseek-moe, t5); default: hiddenSize / numAttentionHeads."""
     max_position_embeddings: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
-    """Learned positions (gpt2, bert), at least sequenceLength; default: as many."""
+    """Learned positions (gpt2, bert, opt), at least sequenceLength; default: as many."""
     feed_forward: FeedForwardKind | None = None
     """Feed-forward layers of t5: relu as in version 1.0 (the default), gated-gelu as in 1.1."""
     rope_theta: PositiveNumber | None = None
@@ -122,14 +123,13 @@ class Model(SpecModel):
     v_head_dim: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
     """Size of a head's value (deepseek-v2, deepseek-v3); default 128."""
     tie_word_embeddings: Boolean | None = None
-    """Use the embedding as output projection, too; default true for gpt2, t5, bloom and
-    glm, else false."""
+    """Use the embedding as output projection, too; default true for gpt2, t5, bloom, glm and opt, else false."""
     max_z_loss_coef: NonNegativeNumber | None = None
     """Weight of the squared largest logit in the training loss (baichuan; Yang et al. 2023, section 2.5); default
     0.0002."""
     initializer_range: PositiveNumber | None = None
-    """Standard deviation of the initial weights; default 0.02, of deepseek 0.006. Those of t5 and gpt-neox, and of
-    layers of glm, follow from the sizes."""
+    """Standard deviation of the initial weights; default 0.02, of deepseek and opt 0.006. Those of t5 and gpt-neox, and
+    of layers of glm, follow from the sizes."""
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = None
     """Share of the values that dropout leaves out in training, of attention weights, and of what embeddings and layers
     give; default 0."""

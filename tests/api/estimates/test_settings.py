@@ -65,5 +65,5 @@ def test_preset_document() -> None:
     assert document["trainable"] is True
     assert preset_document(published_models()["bloom-176b"])["trainable"] is True
     assert preset_document(published_models()["deepseek-v3-671b"])["trainable"] is True
-    assert preset_document(published_models()["opt-175b"])["trainable"] is False
+    assert preset_document(published_models()["opt-175b"])["trainable"] is True
     assert preset_document(published_models()["gpt2-124m"])["documentedSettings"] is None

@@ -26,6 +26,7 @@ LAYERS = {
     "deepseek-v2": 3,
     "deepseek-v3": 3,
     "gpt-neox": 3,
+    "opt": 3,
 }
 
 SMALL = {"moeIntermediateSize": 8, "numLocalExperts": 8, "firstKDenseReplace": 1}

@@ -54,6 +54,7 @@ FAMILY_SIZES: dict[str, dict[str, Any]] = {
     "baichuan-alibi": {"family": "baichuan", "alibi": True, **UNGROUPED},
     "baichuan": {"family": "baichuan", **UNGROUPED},
     "gpt-neox": {"family": "gpt-neox", **UNGROUPED},
+    "opt": {"family": "opt", **UNGROUPED},
 }
 
 

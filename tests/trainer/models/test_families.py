@@ -59,6 +59,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
         {"tie_word_embeddings": True, "partial_rotary_factor": 0.5, "rope_theta": 500.0, "layer_norm_eps": 1e-4},
         None,
     ),
+    "opt": ("opt", {}, None),
+    "opt-parted": ("opt", {"tie_word_embeddings": False, "max_position_embeddings": 40}, None),
     "gpt-neox-whole-heads": ("gpt-neox", {"partial_rotary_factor": 1.0, "num_attention_heads": 3}, None),
 }
 

@@ -26,6 +26,7 @@ from pretrain_trainer.models.gpt_neox import GPTNeoXForCausalLM
 from pretrain_trainer.models.llama import LlamaForCausalLM
 from pretrain_trainer.models.mixtral import MixtralForCausalLM
 from pretrain_trainer.models.network import Network, NetworkConfig, TrainingOptions
+from pretrain_trainer.models.opt import OPTForCausalLM
 from pretrain_trainer.models.t5 import T5ForConditionalGeneration
 
 FAMILIES: dict[ModelFamily, type[Network]] = {
@@ -41,6 +42,7 @@ FAMILIES: dict[ModelFamily, type[Network]] = {
     "baichuan": BaichuanForCausalLM,
     "glm": GlmForCausalLM,
     "gpt-neox": GPTNeoXForCausalLM,
+    "opt": OPTForCausalLM,
 }
 
 
