@@ -70,9 +70,18 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
         "dropout",
     ),
     "opt": (*_SIZES, "max_position_embeddings", "tie_word_embeddings", "initializer_range", "dropout"),
+    "falcon": (
+        *_SIZES,
+        "num_key_value_heads",
+        "rope_theta",
+        "layer_norm_eps",
+        "tie_word_embeddings",
+        "initializer_range",
+        "dropout",
+    ),
 }
 """Fields of `spec.model` that have a meaning, by family."""
-ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan", "glm", "gpt-neox")
+ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan", "glm", "gpt-neox", "falcon")
 """Families that turn pairs of a head's elements (Su et al. 2021)."""
 SMALL_EXPERT_FAMILIES = ("deepseek-moe", "deepseek-v2", "deepseek-v3")
 """Families whose experts have a width of their own."""
@@ -108,6 +117,7 @@ _DEFAULTS: dict[ModelFamily, dict[str, Any]] = {
     "glm": {"tie_word_embeddings": True},
     "gpt-neox": {"partial_rotary_factor": 0.25},
     "opt": {"tie_word_embeddings": True, "initializer_range": 0.006},
+    "falcon": {"tie_word_embeddings": True},
 }
 """Where a family's papers and released configurations differ from the defaults below."""
 
@@ -239,6 +249,11 @@ def _opt(hidden_size: int, layers: int, heads: int) -> Architecture:
     return _network("opt", *sizes, vocab_size=50_272, max_position_embeddings=2048)
 
 
+def _falcon(hidden_size: int, layers: int, heads: int, key_value_heads: int) -> Architecture:
+    sizes = (hidden_size, 4 * hidden_size, layers, heads)
+    return _network("falcon", *sizes, num_key_value_heads=key_value_heads, vocab_size=65_024)
+
+
 PRESETS: dict[str, Architecture] = {
     # Touvron et al. 2023a, table 2, with the widths of the published weights.
     "llama-7b": _llama(4096, 11008, 32, 32, rms_norm_eps=1e-6),
@@ -357,6 +372,10 @@ PRESETS: dict[str, Architecture] = {
     "opt-6.7b": _opt(4096, 32, 32),
     "opt-13b": _opt(5120, 40, 40),
     "opt-175b": _opt(12_288, 96, 96),
+    # Almazrouei et al. 2023, and the released configurations.
+    "falcon-7b": _falcon(4544, 32, 71, 1),
+    "falcon-40b": _falcon(8192, 60, 128, 8),
+    "falcon-180b": _falcon(14_848, 80, 232, 8),
 }
 
 

@@ -47,6 +47,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "baichuan-alibi": ({"family": "baichuan", "alibi": True}, {"type": "prefix-lm"}),
     "gpt-neox": ({"family": "gpt-neox"}, {"type": "causal-lm", "documentMasking": True}),
     "opt": ({"family": "opt"}, {"type": "causal-lm", "documentMasking": True}),
+    "falcon": ({"family": "falcon", "numKeyValueHeads": 1}, {"type": "mixture", "mixture": MIXED}),
 }
 SIZES = {"hiddenSize": 16, "intermediateSize": 32, "numHiddenLayers": 2, "numAttentionHeads": 2}
 ENGINES = [(0, "fp32", "none"), (1, "fp32", "selective"), (3, "fp32", "full"), (2, "bf16", "none")]

@@ -160,6 +160,19 @@ def _gpt_neox_from(shape: Architecture, rows: int, _positions: int, _heads: bool
     return replace(network, tied=shape.tie_word_embeddings)
 
 
+def _falcon_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
+    network = falcon(
+        shape.hidden_size,
+        shape.num_hidden_layers,
+        shape.num_attention_heads,
+        shape.num_key_value_heads,
+        norms=1 if shape.num_key_value_heads == 1 else 2,
+        vocab_size=rows,
+        intermediate_size=shape.intermediate_size,
+    )
+    return replace(network, tied=shape.tie_word_embeddings)
+
+
 _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]] = {
     "llama": _llama_from,
     "gpt2": _gpt2_from,
@@ -174,6 +187,7 @@ _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]]
     "deepseek-v3": deepseek_from,
     "gpt-neox": _gpt_neox_from,
     "opt": _gpt2_from,
+    "falcon": _falcon_from,
 }
 
 
@@ -335,14 +349,24 @@ def mixtral(  # noqa: PLR0913 (all of them are sizes)
     )
 
 
-def falcon(hidden_size: int, layers: int, heads: int, key_value_heads: int, *, norms: int = 2) -> Network:
+def falcon(
+    hidden_size: int,
+    layers: int,
+    heads: int,
+    key_value_heads: int,
+    *,
+    norms: int = 2,
+    vocab_size: int = 65_024,
+    intermediate_size: int | None = None,
+) -> Network:
     """Attention and feed-forward side by side, no biases but LayerNorm's, tied embeddings (Almazrouei et al. 2023)."""
     attention = Attention(heads, key_value_heads, hidden_size // heads)
+    feed_forward = FeedForward(intermediate_size or 4 * hidden_size, gated=False)
     return Network(
         family="falcon",
-        vocab_size=65_024,
+        vocab_size=vocab_size,
         hidden_size=hidden_size,
-        layers=(Layers(layers, attention, FeedForward(4 * hidden_size, gated=False), norms=norms, parallel=True),),
+        layers=(Layers(layers, attention, feed_forward, norms=norms, parallel=True),),
         norm_bias=True,
         tied=True,
         formula=f"VH + 2H + L(2H(A+K)D + 8H² + {2 * norms}H)",

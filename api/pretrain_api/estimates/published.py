@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from pretrain_api.estimates.families import (
-    falcon,
     from_architecture,
 )
 from pretrain_api.estimates.network import Network
@@ -90,12 +89,9 @@ def _gpt_like_models() -> Iterator[PublishedModel]:
     source = "Zeng et al. 2023, GLM-130B, and its released configuration"
     yield _preset("glm-130b", 2048, source, 400 * 10**9, "GLM-130B")
     source = "Almazrouei et al. 2023, Falcon, and its released configurations"
-    for name, network, tokens, settings in (
-        ("7b", falcon(4544, 32, 71, 1, norms=1), 1_500 * 10**9, None),
-        ("40b", falcon(8192, 60, 128, 8), 1_000 * 10**9, None),
-        ("180b", falcon(14_848, 80, 232, 8), 3_500 * 10**9, "Falcon"),
-    ):
-        yield PublishedModel(f"falcon-{name}", network, 2048, source, tokens, settings)
+    yield _preset("falcon-7b", 2048, source, 1_500 * 10**9)
+    yield _preset("falcon-40b", 2048, source, 1_000 * 10**9)
+    yield _preset("falcon-180b", 2048, source, 3_500 * 10**9, "Falcon")
 
 
 def _pythia_models() -> Iterator[PublishedModel]:

@@ -30,6 +30,7 @@ ModelFamily = Literal[
     "glm",
     "gpt-neox",
     "opt",
+    "falcon",
 ]
 FeedForwardKind = Literal["relu", "gated-gelu"]
 
@@ -48,8 +49,9 @@ class Model(SpecModel):
     (llama with experts), bloom (gpt2 with linear biases on distances, ALiBi, instead of positions), deepseek-moe (llama
     with many small experts beside shared ones), deepseek-v2 (the same with latent attention), deepseek-v3 (the same
     with experts balanced by biases), baichuan (llama with a normalised output projection), glm (GLM-130B: a decoder for
-    prefixes with DeepNorm, gated GELU and RoPE), gpt-neox (attention
-    and feed-forward side by side, RoPE on a part of each head; Pythia), opt (gpt2 with ReLU)."""
+    prefixes with DeepNorm, gated GELU and RoPE), gpt-neox (attention and feed-forward side by side, RoPE on a part of
+    each head; Pythia), opt (gpt2 with ReLU), falcon (gpt-neox with whole heads turned, few keys and values, no
+    biases)."""
     vocab_size: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
     """Rows of the embedding; default: the size of the tokenizer's vocabulary."""
     hidden_size: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
@@ -63,8 +65,8 @@ class Model(SpecModel):
     num_attention_heads: Annotated[PositiveInteger, Field(le=100_000)] | None = None
     """Number of attention heads."""
     num_key_value_heads: Annotated[PositiveInteger, Field(le=100_000)] | None = None
-    """Number of key and value heads (grouped-query attention: llama, mixtral, deepseek-moe); default: as many as
-    attention heads."""
+    """Number of key and value heads (grouped-query attention: llama, mixtral, deepseek-moe, falcon); default: as
+    many as attention heads. With one, falcon has one LayerNorm a layer, as in 7B, else two, as in 40B."""
     head_dim: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
     """Size of a head (llama, mixtral, deepseek-moe, t5); default: hiddenSize / numAttentionHeads."""
     max_position_embeddings: Annotated[PositiveInteger, Field(le=10_000_000)] | None = None
@@ -72,7 +74,8 @@ class Model(SpecModel):
     feed_forward: FeedForwardKind | None = None
     """Feed-forward layers of t5: relu as in version 1.0 (the default), gated-gelu as in 1.1."""
     rope_theta: PositiveNumber | None = None
-    """Base of the rotary position embedding (llama, mixtral, deepseek, baichuan, glm, gpt-neox); default 10,000."""
+    """Base of the rotary position embedding (llama, mixtral, deepseek, baichuan, glm, gpt-neox, falcon); default
+    10,000."""
     alibi: Boolean | None = None
     """Linear biases on distances instead of rotary positions (baichuan; Press et al. 2022); default false."""
     partial_rotary_factor: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
@@ -80,7 +83,7 @@ class Model(SpecModel):
     rms_norm_eps: PositiveNumber | None = None
     """Epsilon of RMSNorm; default 1e-5, of t5, deepseek and baichuan 1e-6."""
     layer_norm_eps: PositiveNumber | None = None
-    """Epsilon of LayerNorm; default 1e-5 (gpt2, bloom, glm, gpt-neox) or 1e-12 (bert)."""
+    """Epsilon of LayerNorm; default 1e-5 (gpt2, bloom, glm, gpt-neox, falcon) or 1e-12 (bert)."""
     query_key_value_bias: Boolean | None = None
     """Biases at the projections to queries, keys and values (llama; Qwen-1.5 has them); default false."""
     num_local_experts: Annotated[PositiveInteger, Field(le=10_000)] | None = None
@@ -123,7 +126,8 @@ class Model(SpecModel):
     v_head_dim: Annotated[PositiveInteger, Field(le=1_000_000)] | None = None
     """Size of a head's value (deepseek-v2, deepseek-v3); default 128."""
     tie_word_embeddings: Boolean | None = None
-    """Use the embedding as output projection, too; default true for gpt2, t5, bloom, glm and opt, else false."""
+    """Use the embedding as output projection, too; default true for gpt2, t5, bloom, glm, opt and falcon, else
+    false."""
     max_z_loss_coef: NonNegativeNumber | None = None
     """Weight of the squared largest logit in the training loss (baichuan; Yang et al. 2023, section 2.5); default
     0.0002."""

@@ -23,6 +23,8 @@ torch = pytest.importorskip("torch")
 SIZES = Model(hidden_size=128, intermediate_size=352, num_hidden_layers=6, num_attention_heads=8, vocab_size=512)
 MODELS = {
     "llama": SIZES.model_copy(update={"num_key_value_heads": 4}),
+    "falcon-7b": SIZES.model_copy(update={"family": "falcon", "num_key_value_heads": 1}),
+    "falcon-40b": SIZES.model_copy(update={"family": "falcon", "num_key_value_heads": 2}),
     **{family: SIZES.model_copy(update={"family": family}) for family in ("gpt2", "gpt-neox", "opt")},
 }
 SEQUENCES, LENGTH = 2, 256

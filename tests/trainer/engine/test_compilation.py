@@ -27,6 +27,7 @@ LAYERS = {
     "deepseek-v3": 3,
     "gpt-neox": 3,
     "opt": 3,
+    "falcon": 3,
 }
 
 SMALL = {"moeIntermediateSize": 8, "numLocalExperts": 8, "firstKDenseReplace": 1}

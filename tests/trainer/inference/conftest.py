@@ -55,6 +55,7 @@ FAMILY_SIZES: dict[str, dict[str, Any]] = {
     "baichuan": {"family": "baichuan", **UNGROUPED},
     "gpt-neox": {"family": "gpt-neox", **UNGROUPED},
     "opt": {"family": "opt", **UNGROUPED},
+    "falcon": {"family": "falcon", **SIZES},
 }
 
 

@@ -17,7 +17,7 @@ GREEDY = SamplingSettings(temperature=0, max_tokens=8)
 PROMPT = list(range(100, 110))
 
 
-WRITERS = ["gpt2", "mixtral", "t5", "bloom", "deepseek-moe", "deepseek-v3", "baichuan", "gpt-neox", "opt"]
+WRITERS = ["gpt2", "mixtral", "t5", "bloom", "deepseek-moe", "deepseek-v3", "baichuan", "gpt-neox", "opt", "falcon"]
 
 
 @pytest.mark.parametrize("family", WRITERS)

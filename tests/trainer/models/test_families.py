@@ -61,6 +61,9 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
     ),
     "opt": ("opt", {}, None),
     "opt-parted": ("opt", {"tie_word_embeddings": False, "max_position_embeddings": 40}, None),
+    "falcon": ("falcon", {"num_key_value_heads": 1}, None),
+    "falcon-grouped": ("falcon", {"num_key_value_heads": 2, "layer_norm_eps": 1e-4, "rope_theta": 500.0}, None),
+    "falcon-plain-parted": ("falcon", {"tie_word_embeddings": False}, None),
     "gpt-neox-whole-heads": ("gpt-neox", {"partial_rotary_factor": 1.0, "num_attention_heads": 3}, None),
 }
 

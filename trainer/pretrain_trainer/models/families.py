@@ -20,6 +20,7 @@ from pretrain_trainer.models.bloom import BloomForCausalLM
 from pretrain_trainer.models.deepseek_moe import DeepseekMoeForCausalLM
 from pretrain_trainer.models.deepseek_v2 import DeepseekV2ForCausalLM
 from pretrain_trainer.models.deepseek_v3 import DeepseekV3ForCausalLM
+from pretrain_trainer.models.falcon import FalconForCausalLM
 from pretrain_trainer.models.glm import GlmForCausalLM
 from pretrain_trainer.models.gpt2 import GPT2LMHeadModel
 from pretrain_trainer.models.gpt_neox import GPTNeoXForCausalLM
@@ -43,6 +44,7 @@ FAMILIES: dict[ModelFamily, type[Network]] = {
     "glm": GlmForCausalLM,
     "gpt-neox": GPTNeoXForCausalLM,
     "opt": OPTForCausalLM,
+    "falcon": FalconForCausalLM,
 }
 
 
