@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pretrain_api.spec.model import FeedForwardKind, Model, ModelFamily
@@ -34,16 +35,10 @@ _LATENT_FIELDS = (
     "topk_group",
     "routed_scaling_factor",
 )
+_LAYER_NORM_FIELDS = ("layer_norm_eps", "tie_word_embeddings", "initializer_range", "dropout")
 FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
     "llama": (*_SIZES, *_LLAMA_FIELDS),
-    "gpt2": (
-        *_SIZES,
-        "max_position_embeddings",
-        "layer_norm_eps",
-        "tie_word_embeddings",
-        "initializer_range",
-        "dropout",
-    ),
+    "gpt2": (*_SIZES, "max_position_embeddings", *_LAYER_NORM_FIELDS),
     "bert": (*_SIZES, "max_position_embeddings", "layer_norm_eps", "initializer_range", "dropout"),
     "t5": (
         *_SIZES,
@@ -55,12 +50,12 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
         "dropout",
     ),
     "mixtral": (*_SIZES, *_UNBIASED_LLAMA_FIELDS, *_ROUTER_FIELDS),
-    "bloom": (*_SIZES, "layer_norm_eps", "tie_word_embeddings", "initializer_range", "dropout"),
+    "bloom": (*_SIZES, *_LAYER_NORM_FIELDS),
     "deepseek-moe": (*_SIZES, *_UNBIASED_LLAMA_FIELDS, *_EXPERT_FIELDS),
     "deepseek-v2": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS),
     "deepseek-v3": (*_SIZES, *_LATENT_FIELDS, *_EXPERT_FIELDS, "router_bias_update_rate"),
     "baichuan": (*_SIZES, "rope_theta", "alibi", "rms_norm_eps", "max_z_loss_coef", "initializer_range", "dropout"),
-    "glm": (*_SIZES, "rope_theta", "layer_norm_eps", "tie_word_embeddings", "initializer_range", "dropout"),
+    "glm": (*_SIZES, "rope_theta", *_LAYER_NORM_FIELDS),
     "gpt-neox": (
         *_SIZES,
         "partial_rotary_factor",
@@ -70,15 +65,7 @@ FIELDS_OF_FAMILY: dict[ModelFamily, tuple[str, ...]] = {
         "dropout",
     ),
     "opt": (*_SIZES, "max_position_embeddings", "tie_word_embeddings", "initializer_range", "dropout"),
-    "falcon": (
-        *_SIZES,
-        "num_key_value_heads",
-        "rope_theta",
-        "layer_norm_eps",
-        "tie_word_embeddings",
-        "initializer_range",
-        "dropout",
-    ),
+    "falcon": (*_SIZES, "num_key_value_heads", "rope_theta", *_LAYER_NORM_FIELDS),
 }
 """Fields of `spec.model` that have a meaning, by family."""
 ROTARY_FAMILIES = ("llama", "mixtral", "deepseek-moe", "baichuan", "glm", "gpt-neox", "falcon")
@@ -204,16 +191,6 @@ def _llama(
     return _network("llama", hidden_size, intermediate_size, layers, heads, **settings)
 
 
-def _gpt2(hidden_size: int, layers: int, heads: int, positions: int = 1024) -> Architecture:
-    sizes = (hidden_size, 4 * hidden_size, layers, heads)
-    return _network("gpt2", *sizes, vocab_size=50_257, max_position_embeddings=positions)
-
-
-def _bert(hidden_size: int, layers: int, heads: int) -> Architecture:
-    sizes = (hidden_size, 4 * hidden_size, layers, heads)
-    return _network("bert", *sizes, vocab_size=30_522, max_position_embeddings=512)
-
-
 def _t5(hidden_size: int, intermediate_size: int, layers: int, heads: int, head_dim: int = 64) -> Architecture:
     sizes = (hidden_size, intermediate_size, layers, heads)
     return _network("t5", *sizes, vocab_size=32_128, head_dim=head_dim, num_decoder_layers=layers)
@@ -236,23 +213,17 @@ def _mixtral(hidden_size: int, intermediate_size: int, layers: int, heads: int, 
     )
 
 
-def _bloom(hidden_size: int, layers: int, heads: int) -> Architecture:
-    return _network("bloom", hidden_size, 4 * hidden_size, layers, heads, vocab_size=250_880)
+def _fourfold(family: ModelFamily, hidden_size: int, layers: int, heads: int, **fields: Any) -> Architecture:
+    """Feed-forward layers four times as wide as the residual stream."""
+    return _network(family, hidden_size, 4 * hidden_size, layers, heads, **fields)
 
 
-def _gpt_neox(hidden_size: int, layers: int, heads: int, vocab_size: int = 50_304) -> Architecture:
-    return _network("gpt-neox", hidden_size, 4 * hidden_size, layers, heads, vocab_size=vocab_size)
-
-
-def _opt(hidden_size: int, layers: int, heads: int) -> Architecture:
-    sizes = (hidden_size, 4 * hidden_size, layers, heads)
-    return _network("opt", *sizes, vocab_size=50_272, max_position_embeddings=2048)
-
-
-def _falcon(hidden_size: int, layers: int, heads: int, key_value_heads: int) -> Architecture:
-    sizes = (hidden_size, 4 * hidden_size, layers, heads)
-    return _network("falcon", *sizes, num_key_value_heads=key_value_heads, vocab_size=65_024)
-
+_gpt2 = partial(_fourfold, "gpt2", vocab_size=50_257, max_position_embeddings=1024)
+_bert = partial(_fourfold, "bert", vocab_size=30_522, max_position_embeddings=512)
+_bloom = partial(_fourfold, "bloom", vocab_size=250_880)
+_gpt_neox = partial(_fourfold, "gpt-neox", vocab_size=50_304)
+_opt = partial(_fourfold, "opt", vocab_size=50_272, max_position_embeddings=2048)
+_falcon = partial(_fourfold, "falcon", vocab_size=65_024)
 
 PRESETS: dict[str, Architecture] = {
     # Touvron et al. 2023a, table 2, with the widths of the published weights.
@@ -304,7 +275,7 @@ PRESETS: dict[str, Architecture] = {
     "gpt2-350m": _gpt2(1024, 24, 16),
     "gpt2-774m": _gpt2(1280, 36, 20),
     "gpt2-1.5b": _gpt2(1600, 48, 25),
-    "gpt3-175b": _gpt2(12_288, 96, 96, positions=2048),
+    "gpt3-175b": _gpt2(12_288, 96, 96, max_position_embeddings=2048),
     # Devlin et al. 2019, section 3.
     "bert-base": _bert(768, 12, 12),
     "bert-large": _bert(1024, 24, 16),
@@ -373,9 +344,9 @@ PRESETS: dict[str, Architecture] = {
     "opt-13b": _opt(5120, 40, 40),
     "opt-175b": _opt(12_288, 96, 96),
     # Almazrouei et al. 2023, and the released configurations.
-    "falcon-7b": _falcon(4544, 32, 71, 1),
-    "falcon-40b": _falcon(8192, 60, 128, 8),
-    "falcon-180b": _falcon(14_848, 80, 232, 8),
+    "falcon-7b": _falcon(4544, 32, 71, num_key_value_heads=1),
+    "falcon-40b": _falcon(8192, 60, 128, num_key_value_heads=8),
+    "falcon-180b": _falcon(14_848, 80, 232, num_key_value_heads=8),
 }
 
 

@@ -134,7 +134,8 @@ def _mixtral_from(shape: Architecture, rows: int, _positions: int, _heads: bool)
 
 
 def _bloom_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
-    network = bloom(
+    make = gpt_neox if shape.family == "gpt-neox" else bloom
+    network = make(
         shape.hidden_size,
         shape.num_hidden_layers,
         shape.num_attention_heads,
@@ -149,27 +150,10 @@ def _glm_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> 
     return glm(*sizes, vocab_size=rows, tied=shape.tie_word_embeddings)
 
 
-def _gpt_neox_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
-    network = gpt_neox(
-        shape.hidden_size,
-        shape.num_hidden_layers,
-        shape.num_attention_heads,
-        vocab_size=rows,
-        intermediate_size=shape.intermediate_size,
-    )
-    return replace(network, tied=shape.tie_word_embeddings)
-
-
 def _falcon_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:
-    network = falcon(
-        shape.hidden_size,
-        shape.num_hidden_layers,
-        shape.num_attention_heads,
-        shape.num_key_value_heads,
-        norms=1 if shape.num_key_value_heads == 1 else 2,
-        vocab_size=rows,
-        intermediate_size=shape.intermediate_size,
-    )
+    sizes = (shape.hidden_size, shape.num_hidden_layers, shape.num_attention_heads, shape.num_key_value_heads)
+    norms = 1 if shape.num_key_value_heads == 1 else 2
+    network = falcon(*sizes, norms=norms, vocab_size=rows, intermediate_size=shape.intermediate_size)
     return replace(network, tied=shape.tie_word_embeddings)
 
 
@@ -185,7 +169,7 @@ _FROM_ARCHITECTURE: dict[str, Callable[[Architecture, int, int, bool], Network]]
     "deepseek-moe": deepseek_from,
     "deepseek-v2": deepseek_from,
     "deepseek-v3": deepseek_from,
-    "gpt-neox": _gpt_neox_from,
+    "gpt-neox": _bloom_from,
     "opt": _gpt2_from,
     "falcon": _falcon_from,
 }
