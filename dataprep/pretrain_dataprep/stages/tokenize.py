@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute
 
 from pretrain_api.names import Component
 from pretrain_api.resolve import content_hash
@@ -38,6 +37,7 @@ from pretrain_dataprep.surviving import (
     read_surviving,
     removed_rows_input,
 )
+from pretrain_dataprep.text.batch import TextBatch
 from pretrain_dataprep.tokenizers.folder import load_tokenizer, tokenizer_input
 from pretrain_dataprep.tokenizers.interface import Tokenizer, end_token, token_dtype
 
@@ -166,11 +166,10 @@ def _write(context: StageContext, unit: CleanedUnit, recipe: Recipe, folder: Pat
         names = PARTS if context.data.split.test else PARTS[:2]
         pairs = [stack.enter_context(write_pair(folder / f"{unit.name}.{name}", dtype)) for name in names]
         for rows, texts in _batches(context, unit):
-            bytes_in = int(compute.binary_length(texts).to_numpy().sum())
-            for row, tokens in zip(rows, tokenizer.encode(texts.to_pylist()), strict=True):
+            for row, tokens in zip(rows, tokenizer.encode_batch(texts).documents(), strict=True):
                 pairs[parts[row]].add(tokens, end)
-            size += bytes_in
-            context.progress.add(len(rows), len(rows), bytes_in)
+            size += len(texts.text)
+            context.progress.add(len(rows), len(rows), len(texts.text))
     counts = {
         "documentsIn": unit.documents,
         "documentsOut": sum(pair.documents for pair in pairs),
@@ -185,11 +184,11 @@ def _write(context: StageContext, unit: CleanedUnit, recipe: Recipe, folder: Pat
     return Manifest(recipe, manifests.describe_outputs(folder, files), counts)
 
 
-def _batches(context: StageContext, unit: CleanedUnit) -> Iterator[tuple[np.ndarray, pa.Array]]:
+def _batches(context: StageContext, unit: CleanedUnit) -> Iterator[tuple[np.ndarray, TextBatch]]:
     """Yield rows and texts of what survived, a few documents at a time."""
     kept = kept_mask(context, unit)
     for group in read_surviving(context, unit):
         places = np.flatnonzero(kept[group.first_row : group.first_row + len(group.texts)])
         for first in range(0, len(places), _DOCUMENTS_AT_A_TIME):
             some = places[first : first + _DOCUMENTS_AT_A_TIME]
-            yield group.first_row + some, group.texts.take(pa.array(some))
+            yield group.first_row + some, TextBatch.of_column(group.texts.take(pa.array(some)))

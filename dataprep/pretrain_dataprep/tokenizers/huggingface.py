@@ -6,13 +6,18 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pretrain_api.wire import SpecialTokens
 from pretrain_dataprep.errors import InputError
+from pretrain_dataprep.text.batch import TextBatch
 from pretrain_dataprep.tokenizers import special
+from pretrain_dataprep.tokenizers.interface import TokenBatch
+
+if TYPE_CHECKING:
+    from pretrain_dataprep.tokenizers.pretokens import PretokenEncoder
 
 TOKENIZER_NAME = "tokenizer.json"
 CONFIG_NAME = "tokenizer_config.json"
@@ -61,9 +66,56 @@ class HuggingFaceTokenizer:
         return special.reserved(self._special_ids, self._named)
 
     def encode(self, texts: list[str]) -> Sequence[np.ndarray]:
-        """Return the token ids of each text, int64, without special tokens."""
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [np.array(encoding.ids, np.int64) for encoding in encodings]
+        """Return the token ids of each text, int32, without special tokens."""
+        return self.encode_batch(TextBatch.of(text.encode() for text in texts)).documents()
+
+    def encode_batch(self, batch: TextBatch) -> TokenBatch:
+        """Return the token ids of documents, without special tokens."""
+        if self._pretokens is None:
+            return TokenBatch.of([np.array(ids, np.int32) for ids in self._ids(batch.as_column().to_pylist())])
+        return self._pretokens.encode(batch)
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    @cached_property
+    def _pretokens(self) -> PretokenEncoder | None:
+        """None: nothing is known of what the tokenizer does between words."""
+        if not _encodes_word_by_word(self._tokenizer):
+            return None
+        from pretrain_dataprep.tokenizers.pretokens import PretokenEncoder, joined_in_words
+
+        return PretokenEncoder(joined_in_words(), self._ids)
+
+
+def _encodes_word_by_word(tokenizer: Any) -> bool:
+    """Does it cut texts by itself where `joined_in_words` says, with nothing in the way?"""
+    from pretrain_dataprep.tokenizers.word_patterns import PATTERNS
+
+    kind = type(tokenizer.model).__name__
+    if not all(token.special for token in tokenizer.get_added_tokens_decoder().values()):
+        return False  # others are looked for in the text before it is cut
+    normalizer, cutter = (_settings(part) for part in (tokenizer.normalizer, tokenizer.pre_tokenizer))
+    if kind == "WordPiece":
+        return normalizer.get("type") == "BertNormalizer" and cutter.get("type") == "BertPreTokenizer"
+    if kind != "BPE" or tokenizer.model.dropout or normalizer.get("type") not in (None, "NFC"):
+        return False
+    parts = cutter.get("pretokenizers", [cutter])
+    letters = parts[-1]
+    if letters.get("type") != "ByteLevel" or letters["add_prefix_space"]:
+        return False
+    if len(parts) == 1:
+        return bool(letters["use_regex"])
+    if len(parts) > 2 or parts[0].get("type") != "Split" or letters["use_regex"]:
+        return False
+    every_match = (parts[0]["behavior"], parts[0]["invert"]) in (("Isolated", False), ("Removed", True))
+    return every_match and parts[0]["pattern"].get("Regex") in PATTERNS
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    """Return what tokenizer.json says of a normaliser or pre-tokenizer; nothing of none."""
+    settings: dict[str, Any] = json.loads(part.__getstate__()) if part is not None else {}
+    return settings
 
 
 def named_tokens(folder: Path) -> dict[str, str]:

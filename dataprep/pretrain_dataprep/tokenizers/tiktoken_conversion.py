@@ -61,7 +61,7 @@ def tokenizer_json(encoding: dict[str, Any]) -> dict[str, Any]:
             "pretokenizers": [
                 {
                     "type": "Split",
-                    "pattern": {"Regex": _oniguruma(encoding["pat_str"])},
+                    "pattern": {"Regex": oniguruma(encoding["pat_str"])},
                     "behavior": "Isolated",
                     "invert": False,
                 },
@@ -85,7 +85,7 @@ def tokenizer_json(encoding: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _oniguruma(pattern: str) -> str:
+def oniguruma(pattern: str) -> str:
     """Return the pattern for the engine of `tokenizers`, where `{1,3}+` would repeat, and `$` is the end of a line."""
     return _POSSESSIVE_COUNT.sub(r"\1", pattern).replace("$", r"\z")
 

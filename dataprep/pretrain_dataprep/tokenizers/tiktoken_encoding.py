@@ -7,15 +7,21 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pretrain_api.wire import SpecialTokens
 from pretrain_dataprep.errors import ConfigurationError, InputError
 from pretrain_dataprep.sources.storage import file_store
+from pretrain_dataprep.text.batch import TextBatch
 from pretrain_dataprep.tokenizers import special
+from pretrain_dataprep.tokenizers.interface import TokenBatch
+
+if TYPE_CHECKING:
+    from pretrain_dataprep.tokenizers.pretokens import PretokenEncoder
 
 ENCODING_NAME = "encoding.json"
 _FIELD = "spec.data.tokenizer"
@@ -32,9 +38,10 @@ class TiktokenTokenizer:
 
         document = json.loads((folder / ENCODING_NAME).read_bytes())
         ranks = {base64.b64decode(token): rank for rank, token in document["ranks"]}
+        self._pattern: str = document["pattern"]
         self._special: dict[str, int] = document["specialTokens"]
         self._encoding: Any = tiktoken.Encoding(
-            document["name"], pat_str=document["pattern"], mergeable_ranks=ranks, special_tokens=self._special
+            document["name"], pat_str=self._pattern, mergeable_ranks=ranks, special_tokens=self._special
         )
 
     @property
@@ -53,8 +60,27 @@ class TiktokenTokenizer:
         return special.reserved(self._special, {})
 
     def encode(self, texts: list[str]) -> Sequence[np.ndarray]:
-        """Return the token ids of each text, uint32, without special tokens."""
-        return [self._encoding.encode_to_numpy(text, disallowed_special=()) for text in texts]
+        """Return the token ids of each text, int32, without special tokens."""
+        return self.encode_batch(TextBatch.of(text.encode() for text in texts)).documents()
+
+    def encode_batch(self, batch: TextBatch) -> TokenBatch:
+        """Return the token ids of documents, without special tokens."""
+        if self._pretokens is None:
+            texts = batch.as_column().to_pylist()
+            return TokenBatch.of([self._encoding.encode_to_numpy(text, disallowed_special=()) for text in texts])
+        return self._pretokens.encode(batch)
+
+    @cached_property
+    def _pretokens(self) -> PretokenEncoder | None:
+        """None: nothing is known of what the encoding's pattern does between words."""
+        from pretrain_dataprep.tokenizers.word_patterns import PATTERNS
+
+        if self._pattern not in PATTERNS:
+            return None
+        from pretrain_dataprep.tokenizers.pretokens import PretokenEncoder, joined_in_words
+
+        encode_one = self._encoding.encode_ordinary
+        return PretokenEncoder(joined_in_words(), lambda texts: [encode_one(text) for text in texts])
 
 
 def read_encoding(name: str, uri: str) -> dict[str, Any]:
