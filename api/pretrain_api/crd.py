@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import yaml
-
-from pretrain_api.cel import RULES_BY_PATH
+from pretrain_api.cel import SCHEMA_RULES
 from pretrain_api.json_schema import Schema, inlined, job_schema
 from pretrain_api.names import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
 from pretrain_api.presets import PRESETS
@@ -119,7 +117,7 @@ def _structural(node: Schema, path: str) -> Schema:
     if text := described(node):
         result["description"] = text
     result |= _children(node, path)
-    if rules := RULES_BY_PATH.get(path):
+    if rules := SCHEMA_RULES.get(path):
         result["x-kubernetes-validations"] = [rule.as_schema() for rule in rules]
     return result
 
@@ -188,9 +186,3 @@ def described(node: Schema) -> str:
         return text
     shown = default if isinstance(default, str) else json.dumps(default)
     return f"{text} Default: {shown}.".strip()
-
-
-def custom_resource_definition_yaml() -> str:
-    """Return the CustomResourceDefinition as YAML."""
-    body = yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True)
-    return f"# Made from pretrain_api by `make generate`.\n{body}"

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 from pretrain_cluster.control_plane_only import STAGES, ControlPlaneOnly
+from pretrain_cluster.pretrainjobs import define_pretrainjobs
 from pretrain_cluster.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
-CRD = ROOT / "charts" / "pretrain-operator" / "templates" / "pretrainjobs.yaml"
 NODES = 10
 CLAIM = "shared"
 Document = dict[str, Any]
@@ -26,7 +26,7 @@ def control_plane(folder: Path, seconds_of_a_stage: float) -> Iterator[ControlPl
     stages = folder / "stages.yaml"
     stages.write_text(_slowed(STAGES.read_text(), seconds_of_a_stage))
     with ControlPlaneOnly(folder, scheduler=True, progress=Progress()) as plane:
-        plane.define(CRD, "pretrainjobs")
+        define_pretrainjobs(plane)
         for each in _volume():
             plane.kubectl("create", "-f", "-", input=json.dumps(each))
         plane.add_nodes(NODES, stages)

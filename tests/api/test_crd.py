@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient, V1CustomResourceDefinition
 
-from pretrain_api.cel import RULES_BY_PATH
+from pretrain_api.cel import POLICY_RULES, SCHEMA_RULES
 from pretrain_api.crd import custom_resource_definition
 from pretrain_api.generate import generated, main
 from pretrain_api.json_schema import job_schema
+from pretrain_api.policy import admission_policy, admission_policy_binding
 from pretrain_api.status import DataPreparation, PreparationStage, PretrainJobStatus, TrainingStatus
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +65,7 @@ def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
 
 
 NODES = dict(nodes(SCHEMA))
+RULES = {**POLICY_RULES, **SCHEMA_RULES}
 
 
 @pytest.mark.parametrize("path", generated(), ids=str)
@@ -80,7 +83,7 @@ def test_generation_writes_whole_files(tmp_path: Path) -> None:
 def test_the_file_is_plain_yaml_for_helm_and_kubectl() -> None:
     (text,) = (text for path, text in generated().items() if path.suffix == ".yaml")
     assert "{{" not in text
-    assert yaml.safe_load(text) == CRD
+    assert list(yaml.safe_load_all(text)) == [CRD, admission_policy(), admission_policy_binding()]
 
 
 @pytest.mark.parametrize("path", NODES)
@@ -115,21 +118,41 @@ def test_spec_is_bounded(path: str) -> None:
         assert "maxProperties" in node
 
 
-@pytest.mark.parametrize("path", RULES_BY_PATH)
+@pytest.mark.parametrize("path", RULES)
 def test_cel_rules_are_where_they_belong(path: str) -> None:
-    rules = NODES[path]["x-kubernetes-validations"]
-    for rule in rules:
-        assert "; " in rule["message"]
-        assert len(rule["message"]) < 2048
-        assert rule["rule"].count("(") == rule["rule"].count(")")
+    required = NODES[path].get("required", [])
+    for rule in RULES[path]:
+        assert "; " in rule.message
+        assert len(rule.message) < 2048
+        assert rule.expression.count("(") == rule.expression.count(")")
         # Fields that the rule reads of the object it stands at.
         if NODES[path]["type"] == "object":
-            for field in re.findall(r"\b(?:self|oldSelf)\.(\w+)\b(?!\()", rule["rule"]):
+            for field in re.findall(r"\b(?:self|oldSelf)\.[?]?(\w+)\b(?!\()", rule.expression):
                 assert field in NODES[path]["properties"], field
-    required = NODES[path].get("required", [])
-    for rule in rules:
-        for field in re.findall(r"(?<!has\()\bself\.(\w+)\b(?![(.])", rule["rule"]):
-            assert field in required or f"has(self.{field})" in rule["rule"], (field, rule["rule"])
+        for field in re.findall(r"(?<!has\()\bself\.(\w+)\b(?![(.])", rule.expression):
+            assert field in required or f"has(self.{field})" in rule.expression, (field, rule.expression)
+
+
+@pytest.mark.parametrize("path", SCHEMA_RULES)
+def test_rules_of_fields_are_in_the_schema(path: str) -> None:
+    assert NODES[path]["x-kubernetes-validations"] == [rule.as_schema() for rule in SCHEMA_RULES[path]]
+    assert not any(rule.is_of_change for rule in SCHEMA_RULES[path])
+
+
+@pytest.mark.parametrize("path", POLICY_RULES)
+def test_rules_of_sections_are_in_the_policy(path: str) -> None:
+    """Not in the schema: there they would be checked at every write of a status."""
+    assert "x-kubernetes-validations" not in NODES[path]
+    expressions = "".join(each["expression"] for each in admission_policy()["spec"]["variables"])
+    for rule in POLICY_RULES[path]:
+        assert f"({rule.expression}) ? '' : {json.dumps(f'{path}: {rule.message}')}" in expressions
+
+
+@pytest.mark.parametrize("path", POLICY_RULES)
+def test_no_rule_of_the_policy_reads_what_may_be_null(path: str) -> None:
+    """Null counts as absent to `has` in a schema, not in a policy."""
+    nullable = [name for name, child in NODES[path]["properties"].items() if child.get("nullable")]
+    assert nullable == []
 
 
 def test_null_is_kept_only_where_it_has_a_meaning() -> None:

@@ -27,13 +27,17 @@ JOB_RULES: dict[str, tuple[CelRule, ...]] = {
             "has(self.model) == has(oldSelf.model)",
             "model and training cannot be added or removed once the job is made; make a job of another name",
         ),
+        CelRule(
+            "self.?storage.?uri == oldSelf.?storage.?uri",
+            "storage.uri cannot be changed once the job is made; make a job of another name",
+        ),
+        unchanged("objective"),
     ),
     "spec.storage": (
         CelRule(
             "!has(self.create) || (has(self.uri) && self.uri.startsWith('pvc://'))",
             "create makes a claim; write uri: pvc://claim/path, or remove create",
         ),
-        unchanged("uri"),
     ),
     "spec.storage.uri": (
         STAYS_INSIDE,

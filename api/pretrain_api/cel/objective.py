@@ -83,7 +83,6 @@ OBJECTIVE_RULES: dict[str, tuple[CelRule, ...]] = {
             f"!has(self.futureTokens) || self.futureTokens == 0 || {_all_in(one_of(PACKED))}",
             "futureTokens go with type: causal-lm or fill-in-the-middle; remove them, or write one of these",
         ),
-        CelRule("self == oldSelf", "the objective cannot be changed once the job is made; make a job of another name"),
     ),
     "spec.objective.mixture[]": tuple(_of_settings("self.type")),
 }

@@ -18,6 +18,11 @@ class CelRule:
     expression: str
     message: str
 
+    @property
+    def is_of_change(self) -> bool:
+        """Whether it compares with what was there before, so that it has no say where nothing was."""
+        return "oldSelf" in self.expression
+
     def as_schema(self) -> dict[str, Any]:
         """Return an entry of x-kubernetes-validations."""
         return {"rule": self.expression, "message": self.message}
@@ -26,7 +31,7 @@ class CelRule:
 def unchanged(field: str) -> CelRule:
     """Return the rule that a field, optional or not, stays as it was when the job was made."""
     return CelRule(
-        f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+        f"self.?{field} == oldSelf.?{field}",
         f"{field} cannot be changed once the job is made; make a job of another name",
     )
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pretrain_cluster import ControlPlaneOnly
 from pretrain_cluster.host import why_not
 from pretrain_cluster.operator_process import OperatorProcess
-
-CRD = Path(__file__).resolve().parents[3] / "charts" / "pretrain-operator" / "templates" / "pretrainjobs.yaml"
+from pretrain_cluster.pretrainjobs import define_pretrainjobs
 
 
 @pytest.fixture(scope="package")
@@ -19,7 +17,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlaneOnly
     if reason := why_not():  # it needs no root; its programs are built where a whole cluster can run, too
         pytest.skip(reason)
     with ControlPlaneOnly(tmp_path_factory.mktemp("plane")) as running:
-        running.define(CRD, "pretrainjobs")
+        define_pretrainjobs(running)
         yield running
 
 

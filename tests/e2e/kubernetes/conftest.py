@@ -9,12 +9,11 @@ import pytest
 from pretrain_cluster import LocalCluster, select
 from pretrain_cluster.host import why_not
 from pretrain_cluster.operator_process import OperatorProcess
+from pretrain_cluster.pretrainjobs import DEFINITION
 from pretrain_cluster.progress import Progress
 from pretrain_cluster.project_images import load_project_images
 
 from .jobs import Jobs
-
-CRD = Path(__file__).resolve().parents[3] / "charts" / "pretrain-operator" / "templates" / "pretrainjobs.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +45,7 @@ def namespace(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator
 @pytest.fixture
 def operator(cluster: LocalCluster, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
     """The operator of that namespace, running."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEFINITION))
     process = OperatorProcess(cluster.kubeconfig, tmp_path, {"namespaces": [namespace]})
     process.start()
     process.wait_until_serving()

@@ -33,6 +33,8 @@ class RuleContext:
 
     def intact(self, *paths: str) -> bool:
         """Return whether nothing at, above or below any of `paths` is wrong on its own; `[]` is any index."""
+        if not self.broken:
+            return True
         parsed = [parse_path(path) for path in paths]
         return not any(_overlap(path, broken) for path in parsed for broken in self.broken)
 
