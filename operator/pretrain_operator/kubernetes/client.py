@@ -17,6 +17,9 @@ FIELD_MANAGER = "pretrain-operator"
 REQUEST_SECONDS = 20.0
 """Longest time a request may take: a server that answers later has to be asked again anyway."""
 CONNECTIONS = 64
+_WHOLE = "application/json"
+_METADATA_ONLY = f"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, {_WHOLE}"
+"""Nobody reads what was just written: the server needn't send it back."""
 
 _PLURALS = {
     KIND: PLURAL,
@@ -106,7 +109,7 @@ class Cluster:
         self._count = count
 
     async def apply(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
-        """Create an object or change it to be as `manifest` says, by server-side apply; return it.
+        """Create an object or change it to be as `manifest` says, by server-side apply; return its metadata.
 
         Raises:
             ApiError: The server refused it.
@@ -130,7 +133,7 @@ class Cluster:
         return await self.apply(manifest)
 
     async def patch(self, target: Reference, change: Object | list[Object], subresource: str = "") -> Object | None:
-        """Change parts of an object: a JSON patch for a list, else a merge patch. None: it is gone.
+        """Change parts of an object by a JSON patch (a list) or a merge patch; return its metadata. None: it is gone.
 
         Raises:
             ApiError: The server refused it.
@@ -169,7 +172,7 @@ class Cluster:
                 raise
 
     async def create(self, manifest: Object) -> Object:
-        """Create an object, its name perhaps made up by the server.
+        """Create an object; return its metadata.
 
         Raises:
             ApiError: The server refused it.
@@ -195,7 +198,7 @@ class Cluster:
             raise
 
     async def replace(self, manifest: Object) -> Object:
-        """Replace an object, if it still is of the resource version that the manifest names.
+        """Replace an object, if it still is of the resource version that the manifest names; return its metadata.
 
         Raises:
             ApiError: The server refused it: with status 409 where somebody was faster.
@@ -225,7 +228,7 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         content: str = "application/json",
     ) -> Object:
-        headers = {"Content-Type": content, "Accept": "application/json"}
+        headers = {"Content-Type": content, "Accept": _WHOLE if method == "GET" else _METADATA_ONLY}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         resource = (

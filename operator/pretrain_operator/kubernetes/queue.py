@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 
 JobKey = tuple[str, str]
 """Namespace and name of a PretrainJob."""
 _FIRST, _LATER = 0, 1
+BURST_JOBS = 5
+BURST_SECONDS = 1.0
+"""New jobs that come within so many seconds of each other are a burst: more are on their way to the API server."""
+CALM_SECONDS = 0.5
+"""A burst is over when no new job has come for so long."""
+GATHER_SECONDS = 0.1
+"""Events about one job come in swarms, our own writes among them: one look so long after the first sees them all."""
 
 
 class WorkQueue:
@@ -24,6 +32,8 @@ class WorkQueue:
         """Jobs that wait for their first children."""
         self._no_new = asyncio.Event()
         self._no_new.set()
+        self._arrivals: deque[float] = deque(maxlen=BURST_JOBS)
+        """When the newest of them came."""
 
     def __len__(self) -> int:
         """Return how many jobs wait."""
@@ -43,8 +53,13 @@ class WorkQueue:
         if rank == _FIRST:
             self._new.add(key)
             self._no_new.clear()
+            self._arrivals.append(asyncio.get_running_loop().time())
         if key not in self._working:
             self._put(key, rank)
+
+    def note(self, key: JobKey) -> None:
+        """Something happened to `key`: have it looked at with all that happens in the next moment."""
+        self.add_after(key, GATHER_SECONDS)
 
     def add_after(self, key: JobKey, seconds: float) -> None:
         """Have `key` looked at after a time; sooner if somebody asks for that."""
@@ -78,16 +93,23 @@ class WorkQueue:
 
     @property
     def has_new(self) -> bool:
-        """Are there jobs that nothing has been done for yet?"""
-        return bool(self._new)
+        """Are there jobs that nothing has been done for yet, or will there be in a moment?"""
+        return bool(self._new) or self._seconds_to_calm() > 0
 
     async def until_none_is_new(self, seconds: float) -> None:
         """Wait until no job is new, but no longer than a time."""
         try:
             async with asyncio.timeout(seconds):
-                await self._no_new.wait()
+                while self.has_new:
+                    await self._no_new.wait()
+                    await asyncio.sleep(self._seconds_to_calm())
         except TimeoutError:
             return
+
+    def _seconds_to_calm(self) -> float:
+        if len(self._arrivals) < BURST_JOBS or self._arrivals[-1] - self._arrivals[0] > BURST_SECONDS:
+            return 0.0
+        return max(0.0, self._arrivals[-1] + CALM_SECONDS - asyncio.get_running_loop().time())
 
     def close(self) -> None:
         """Let go of the timers."""

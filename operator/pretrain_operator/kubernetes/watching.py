@@ -134,7 +134,10 @@ def _note_events(handlers: kopf.OperatorRegistry, queue: WorkQueue, memories: Me
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers, id="job-changed")
     async def job_changed(body: kopf.Body, **_: Any) -> None:
         key = _own_key(body)
-        queue.add(key, new=memories.get(key) is None)
+        if memories.get(key) is None:
+            queue.add(key, new=True)
+        else:
+            queue.note(key)
 
     @kopf.on.event("pods", labels=_OURS, registry=handlers, id="pod-changed")
     async def pod_changed(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002
@@ -144,14 +147,14 @@ def _note_events(handlers: kopf.OperatorRegistry, queue: WorkQueue, memories: Me
             view = PodView.of(body)
             memory.departed[view.uid] = view
             memory.progress.pop(view.uid, None)
-        queue.add(key)
+        queue.note(key)
 
     async def child_changed(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002
         key = _key(body)
         memory = memories.get(key)
         if type == "DELETED" and memory is not None:
             memory.applied.clear()  # whatever is missing is made again
-        queue.add(key)
+        queue.note(key)
 
     kopf.on.event("batch", "v1", "jobs", labels=_OURS, registry=handlers, id="stage-job-changed")(child_changed)
     kopf.on.event("apps", "v1", "statefulsets", labels=_OURS, registry=handlers, id="set-changed")(child_changed)
@@ -171,7 +174,7 @@ def _watch_nodes(handlers: kopf.OperatorRegistry, watched: Watched, queue: WorkQ
         if ready.get(name) != now_ready:
             ready[name] = now_ready
             for key in watched.jobs_on_node(name):
-                queue.add(key)
+                queue.note(key)
 
 
 def _own_key(body: Mapping[str, Any]) -> JobKey:

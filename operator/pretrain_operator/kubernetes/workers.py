@@ -15,7 +15,7 @@ from pretrain_operator.kubernetes.queue import JobKey, WorkQueue
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
-LONGEST_WAY_SECONDS = 5.0
+LONGEST_WAY_SECONDS = 30.0
 """However many new jobs come, a look goes on after that time."""
 
 

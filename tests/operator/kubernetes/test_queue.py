@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pretrain_operator.kubernetes.queue import WorkQueue
+from pretrain_operator.kubernetes.queue import BURST_JOBS, CALM_SECONDS, GATHER_SECONDS, WorkQueue
 
 A, B = ("team", "a"), ("team", "b")
 
@@ -78,5 +78,38 @@ def test_waiting_for_new_jobs_ends_with_the_last_one_or_in_time() -> None:
         await queue.until_none_is_new(0.01)
         queue.done(await queue.get())
         await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(scenario())
+
+
+def test_a_burst_of_new_jobs_lasts_until_none_has_come_for_a_while() -> None:
+    async def scenario() -> None:
+        queue = WorkQueue()
+        for number in range(BURST_JOBS - 1):
+            queue.add(("team", str(number)), new=True)
+            queue.done(await queue.get())
+        assert not queue.has_new, "a few"
+        queue.add(A, new=True)
+        queue.done(await queue.get())
+        assert queue.has_new, "all have their children, and more will come"
+        began = asyncio.get_running_loop().time()
+        await queue.until_none_is_new(60)
+        assert asyncio.get_running_loop().time() - began >= 0.9 * CALM_SECONDS
+        assert not queue.has_new
+
+    asyncio.run(scenario())
+
+
+def test_a_swarm_of_events_is_one_look() -> None:
+    async def scenario() -> None:
+        queue = WorkQueue()
+        queue.note(A)
+        assert len(queue) == 0, "the rest of the swarm is on its way"
+        await asyncio.sleep(GATHER_SECONDS / 2)
+        queue.note(A)
+        assert await asyncio.wait_for(queue.get(), 5) == A
+        queue.done(A)
+        await asyncio.sleep(2 * GATHER_SECONDS)
+        assert len(queue) == 0
 
     asyncio.run(scenario())

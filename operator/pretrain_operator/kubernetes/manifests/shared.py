@@ -20,6 +20,8 @@ from pretrain_api.spec.job import PretrainJob
 from pretrain_operator.kubernetes.config import OperatorConfig
 
 CONFIG_FILE = "job.json"
+_newest: list[tuple[PretrainJob, str]] = []
+"""The job that children were made for last, and how it is resolved."""
 
 
 def child_name(job: PretrainJob, suffix: str) -> str:
@@ -29,7 +31,14 @@ def child_name(job: PretrainJob, suffix: str) -> str:
 
 def config_map_name(job: PretrainJob) -> str:
     """Return the name of the ConfigMap with the resolved job: another content has another name."""
-    return child_name(job, f"config-{hashlib.sha256(resolved_json(job).encode()).hexdigest()[:10]}")
+    return child_name(job, f"config-{hashlib.sha256(_resolved(job).encode()).hexdigest()[:10]}")
+
+
+def _resolved(job: PretrainJob) -> str:
+    """Return the resolved job; made once for all children that one look makes."""
+    if not _newest or _newest[0][0] is not job:
+        _newest[:] = [(job, resolved_json(job))]
+    return _newest[0][1]
 
 
 def set_labels(job: PretrainJob, component: Component | None = None) -> dict[str, str]:
@@ -80,5 +89,5 @@ def config_map(job: PretrainJob, config: OperatorConfig) -> dict[str, Any]:
         "kind": "ConfigMap",
         "metadata": child_metadata(job, config_map_name(job)),
         "immutable": True,
-        "data": {CONFIG_FILE: resolved_json(job)},
+        "data": {CONFIG_FILE: _resolved(job)},
     }
