@@ -8,6 +8,7 @@ import functools
 import statistics
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -134,11 +135,10 @@ async def life(server: Server, operator: MeasuredOperator, answers: Answers) -> 
     replaced = await _replacements(server, count)
     answers.training(1000, "Completed")
     await _wait_for(operator, "pretrain_operator_jobs", count, phase="Completed")
-    writes = {
-        (labels["method"], labels["resource"]): value
-        for labels, value in operator.samples("pretrain_operator_api_requests_total")
-        if labels["method"] != "GET"
-    }
+    writes: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for labels, value in operator.samples("pretrain_operator_api_requests_total"):
+        if labels["method"] != "GET":
+            writes[labels["method"], labels["resource"]] += value  # of each status that the server answered with
     figures = [
         _figure("writes to the API a job, over its life", sum(writes.values()) / count, "requests", 30.0),
         *(

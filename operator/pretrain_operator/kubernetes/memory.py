@@ -27,6 +27,8 @@ class JobMemory:
     finalizer: bool = False
     applied: dict[str, str] = field(default_factory=dict)
     """Hash of what was applied, by kind/name."""
+    deleted: set[str] = field(default_factory=set)
+    """Uids of Jobs and StatefulSets that this process deleted, until they are gone."""
     departed: dict[str, PodView] = field(default_factory=dict)
     """Pods that are gone, by uid, until the plan has seen how they ended."""
     progress: dict[str, StageProgress | TrainerProgress] = field(default_factory=dict)
@@ -39,6 +41,13 @@ class JobMemory:
     polled: float = 0.0
     failures: int = 0
     """Looks in a row that failed."""
+
+    def child_gone(self, uid: str) -> None:
+        """A Job, StatefulSet or claim is gone: whatever is missing is made again, unless it had to go."""
+        if uid in self.deleted:
+            self.deleted.discard(uid)
+        else:
+            self.applied.clear()
 
 
 class Memories:

@@ -163,6 +163,8 @@ class Reconciler:
                 memory.applied[action.name] = fingerprint(action.manifest)
             elif isinstance(action, Delete):
                 memory.applied.pop(f"{action.target.kind}/{action.target.name}", None)
+                if action.target.kind != "Pod":
+                    memory.deleted.add(action.uid)
                 await self._cluster.delete(action.target, action.uid, action.grace_seconds)
             else:
                 await self._cluster.patch(action.target, action.change)

@@ -153,7 +153,7 @@ def _note_events(handlers: kopf.OperatorRegistry, queue: WorkQueue, memories: Me
         key = _key(body)
         memory = memories.get(key)
         if type == "DELETED" and memory is not None:
-            memory.applied.clear()  # whatever is missing is made again
+            memory.child_gone(body["metadata"]["uid"])
         queue.note(key)
 
     kopf.on.event("batch", "v1", "jobs", labels=_OURS, registry=handlers, id="stage-job-changed")(child_changed)
