@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import PretrainJobStatus
 from pretrain_api.wire import StageProgress, TrainerProgress
 from pretrain_operator.kubernetes.observing import PodView
+
+KEPT_VERSIONS = 8
+"""So many writes may be on their way back as events."""
 
 
 @dataclass
@@ -25,6 +29,8 @@ class JobMemory:
     status_written: float = 0.0
     """Monotonic time of that."""
     finalizer: bool = False
+    written: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_VERSIONS))
+    """Resource versions of the job that are this process's own writes: their events tell nothing new."""
     applied: dict[str, str] = field(default_factory=dict)
     """Hash of what was applied, by kind/name."""
     deleted: set[str] = field(default_factory=set)

@@ -57,6 +57,16 @@ def _substance_of_condition(condition: Condition) -> Condition:
     return condition.model_copy(update={"message": ""}) if condition.status == "True" else condition
 
 
+def is_as_seen(seen: dict[str, Any], answer: dict[str, Any]) -> bool:
+    """Is a job, as the API server has it after a write of ours, what was looked at, but for that write?
+
+    Else somebody changed it meanwhile, and the event of this very version may be the one to tell: a write that changes
+    nothing makes no version of its own.
+    """
+    fields = ("uid", "generation", "labels", "annotations", "deletionTimestamp")
+    return all(answer["metadata"].get(field) == seen["metadata"].get(field) for field in fields)
+
+
 def event_manifest(document: dict[str, Any], event: Event, now: datetime) -> dict[str, Any]:
     """Return a v1 Event about a PretrainJob."""
     metadata = document["metadata"]

@@ -31,7 +31,7 @@ from pretrain_operator.kubernetes.config import OperatorConfig
 from pretrain_operator.kubernetes.logs import LOGGER
 from pretrain_operator.kubernetes.memory import JobMemory, Memories
 from pretrain_operator.kubernetes.observing import Children, observe, stuck
-from pretrain_operator.kubernetes.publishing import differs_in_substance, event_manifest
+from pretrain_operator.kubernetes.publishing import differs_in_substance, event_manifest, is_as_seen
 from pretrain_operator.kubernetes.queue import JobKey
 from pretrain_operator.kubernetes.watching import Watched
 from pretrain_operator.planning import Event, Plan, plan
@@ -187,7 +187,7 @@ class Reconciler:
         else:
             change.append({"op": "test", "path": path, "value": None})  # else another's would be lost
             change.append({"op": "add", "path": path, "value": [FINALIZER]})
-        await self._cluster.patch(_target(document), change)
+        await self._patch_job(document, memory, change)
         memory.finalizer = True
 
     async def _write_status(
@@ -207,11 +207,18 @@ class Reconciler:
                 return pause
         value = sealed.model_dump(mode="json", by_alias=True, exclude_none=True)
         test = {"op": "test", "path": "/metadata/uid", "value": memory.uid}
-        await self._cluster.patch(_target(document), [test, {"op": "add", "path": "/status", "value": value}], "status")
+        await self._patch_job(document, memory, [test, {"op": "add", "path": "/status", "value": value}], "status")
         if written is None or written.phase != sealed.phase:
             LOGGER.info("phase %s", sealed.phase, extra={**_extra(document), "phase": str(sealed.phase)})
         memory.status, memory.status_written = sealed, time.monotonic()
         return None
+
+    async def _patch_job(
+        self, document: dict[str, Any], memory: JobMemory, change: list[dict[str, Any]], subresource: str = ""
+    ) -> None:
+        answer = await self._cluster.patch(_target(document), change, subresource)
+        if answer is not None and is_as_seen(document, answer):
+            memory.written.append(answer["metadata"]["resourceVersion"])
 
     async def _tell(self, document: dict[str, Any], events: tuple[Event, ...]) -> None:
         """Write events. They are a courtesy: one that can't be written is logged."""

@@ -132,11 +132,12 @@ def _index_objects(handlers: kopf.OperatorRegistry) -> None:
 
 def _note_events(handlers: kopf.OperatorRegistry, queue: WorkQueue, memories: Memories) -> None:
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers, id="job-changed")
-    async def job_changed(body: kopf.Body, **_: Any) -> None:
+    async def job_changed(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002
         key = _own_key(body)
-        if memories.get(key) is None:
+        memory = memories.get(key)
+        if memory is None:
             queue.add(key, new=True)
-        else:
+        elif type == "DELETED" or body["metadata"]["resourceVersion"] not in memory.written:
             queue.note(key)
 
     @kopf.on.event("pods", labels=_OURS, registry=handlers, id="pod-changed")
