@@ -40,10 +40,24 @@ def resolved_json(job: PretrainJob) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys and no spaces. Models are written with their aliases."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", by_alias=True)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """Return JSON with sorted keys and no spaces. Models among the values are written as `changed_fields` has them."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=changed_fields
+    )
+
+
+def changed_fields(model: BaseModel, include: set[str] | None = None, exclude: Any = None) -> dict[str, Any]:
+    """Return the fields of a model, by their aliases, that differ from their defaults.
+
+    What was made by an earlier release stays valid when a release adds a field. One that changes a default has to
+    raise the code version of what depends on it.
+
+    Args:
+        model: A part of a job.
+        include: Names of the fields that count; None: all.
+        exclude: Names of fields that don't, as pydantic takes them.
+    """
+    return model.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=include, exclude=exclude)
 
 
 def content_hash(value: Any) -> str:

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from job_strategies import jobs
 
-from pretrain_api.resolve import load_resolved, resolve, resolved_json
+from pretrain_api.resolve import changed_fields, content_hash, load_resolved, resolve, resolved_json
 from pretrain_api.schedule import batch_schedule
+from pretrain_api.spec.data import Data
 from pretrain_api.validation import validate_document, validate_text
 
 _SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,3 +72,28 @@ def test_every_default_is_written(small_job: dict[str, Any]) -> None:
     assert spec["model"]["rmsNormEps"] == 1e-5
     assert spec["training"]["tokens"] == 1_000_000_000
     assert spec["data"]["dedup"]["near"]["permutations"] == 128
+
+
+def test_a_hash_holds_when_a_release_adds_a_field() -> None:
+    class Later(Data):
+        """The section of a later release."""
+
+        something_new: int | None = None
+
+    document = {"sources": [{"name": "web", "uri": "web/*.jsonl"}], "clean": {"preset": "gopher"}}
+    before, after = Data.model_validate(document), Later.model_validate(document)
+    assert content_hash([before]) == content_hash([after])
+    assert content_hash([before]) != content_hash([Later.model_validate(document | {"somethingNew": 1})])
+
+
+def test_changed_fields_are_those_that_are_not_at_their_default() -> None:
+    data = Data.model_validate(
+        {"sources": [{"name": "web", "uri": "web", "weight": 1.0}], "split": {"validation": 0.001, "test": 0.1}}
+    )
+    assert changed_fields(data, exclude={"sources"}) == {"split": {"test": 0.1}}
+    assert changed_fields(data, include={"dedup"}) == {}
+    assert changed_fields(data.model_copy(update={"dedup": data.dedup.model_copy(update={"near": None})})) == {
+        "sources": [{"name": "web", "uri": "web", "weight": 1.0}],
+        "split": {"test": 0.1},
+        "dedup": {"near": None},
+    }

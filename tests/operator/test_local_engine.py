@@ -17,6 +17,7 @@ from pretrain_api.spec.job import PretrainJob
 from pretrain_api.status import PretrainJobStatus
 from pretrain_operator.local.beginning import begin
 from pretrain_operator.local.engine import LocalEngine, Update
+from pretrain_operator.local.errors import LocalRunError
 from pretrain_operator.local.workdir import Workdir
 from pretrain_operator.planning.conditions import get_condition, is_true
 
@@ -124,6 +125,20 @@ def test_second_run_finds_everything_done(run: Run, make_job: Callable[..., Pret
     assert second == first
     assert run.tries() == ALL_ITEMS
     assert len(run.lives()) == 1
+
+
+def test_a_release_that_adds_a_field_finds_everything_done(run: Run, make_job: Callable[..., PretrainJob]) -> None:
+    first = run(make_job())
+    (resolved,) = (run.root / "config").glob("*.json")
+    document = json.loads(resolved.read_text())
+    del document["spec"]["model"]["dropout"], document["spec"]["data"]["badRecords"]  # as if it was written before them
+    resolved.write_text(json.dumps(document))
+
+    assert run(make_job()) == first
+    assert run.tries() == ALL_ITEMS
+    assert len(run.lives()) == 1
+    with pytest.raises(LocalRunError, match=r"spec\.model\.dropout"):
+        run(make_job({"model.dropout": 0.1}))
 
 
 def test_more_tokens_train_on_and_prepare_no_more_than_the_blend(

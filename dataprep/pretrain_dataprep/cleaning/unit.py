@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain_api.names import Component, Reason
-from pretrain_api.resolve import content_hash
+from pretrain_api.resolve import changed_fields, content_hash
 from pretrain_api.spec.data import Source as SourceSpec
 from pretrain_api.spec.filters import CAPS
 from pretrain_dataprep import manifests
@@ -78,13 +78,11 @@ class CleanUnit:
     def _configuration(self) -> str:
         data = self._context.data
         parts: dict[str, Any] = {
-            "source": self._spec.model_dump(
-                mode="json", by_alias=True, include={"name", "format", "text_field", "language"}
-            ),
+            "source": changed_fields(self._spec, include={"name", "format", "text_field", "language"}),
             "extract": data.extract,
             # Caps are applied to what deduplication leaves.
-            "clean": data.clean.model_dump(mode="json", by_alias=True, exclude={"clusters": set(CAPS)}),
-            "near": data.dedup.near and data.dedup.near.model_dump(mode="json", by_alias=True),
+            "clean": changed_fields(data.clean, exclude={"clusters": set(CAPS)}),
+            "near": data.dedup.near,
             "semantic": data.dedup.semantic is not None,
             "keepsQuality": data.dedup.keep == "quality",
             "passages": data.dedup.passages,
@@ -94,7 +92,7 @@ class CleanUnit:
             "keepRemoved": data.keep_removed,
             "seed": self._context.seed if data.clean.pii.redact else None,
         }
-        return content_hash({key: _plain(value) for key, value in parts.items()})
+        return content_hash(parts)
 
     def _write(self, folder: Path) -> Made:
         from pretrain_dataprep.cleaning.pipeline import Cleaner
@@ -136,10 +134,6 @@ class CleanUnit:
             "badRecords": reading.bad_records,
         }
         return Made(counts, dict(sorted(writer.removed.items())), dict(sorted(writer.redacted.items())))
-
-
-def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json", by_alias=True) if hasattr(value, "model_dump") else value
 
 
 class _Reading:

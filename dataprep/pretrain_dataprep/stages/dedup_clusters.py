@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pretrain_api.names import Component
-from pretrain_api.resolve import content_hash
+from pretrain_api.resolve import changed_fields, content_hash
 from pretrain_api.spec.filters import CAPS
 from pretrain_dataprep import manifests
 from pretrain_dataprep.bookkeeping import write_timing
@@ -73,7 +73,7 @@ def _recipe(context: StageContext, corpus: CleanedCorpus) -> Recipe:
     }
     topics = context.data.clean.clusters
     if topics is not None:
-        caps = topics.model_dump(mode="json", by_alias=True, include=set(CAPS))
+        caps = changed_fields(topics, include=set(CAPS))
         configuration |= {"clusters": caps, "seed": context.seed}
     corpus_input = corpus.as_input()
     pairs = [_pairs_manifest(context, index, corpus_input) for index in range(context.data.shards)]

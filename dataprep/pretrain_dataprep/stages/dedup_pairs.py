@@ -35,7 +35,7 @@ def pairs_recipe(context: StageContext, index: int, corpus_input: manifests.Inpu
     dedup = context.data.dedup
     configuration = {
         "exact": dedup.exact,
-        "near": dedup.near and dedup.near.model_dump(mode="json", by_alias=True),
+        "near": dedup.near,
         "semantic": dedup.semantic and [dedup.semantic.threshold, dedup.semantic.clusters],
         "spans": span_kinds(dedup),
         "scope": dedup.scope,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pretrain_api.names import Component, Reason
-from pretrain_api.resolve import content_hash
+from pretrain_api.resolve import changed_fields, content_hash
 from pretrain_api.spec.filters import CAPS, Classifier, ClusterFilter, PerplexityFilter
 from pretrain_dataprep.bookkeeping import write_timing
 from pretrain_dataprep.context import StageContext
@@ -56,23 +56,25 @@ def run(context: StageContext) -> dict[str, int]:
 def _recipe(context: StageContext) -> Recipe:
     clean = context.data.clean
     parts: dict[str, object] = {
-        name: part and part.model_dump(mode="json", by_alias=True)
-        for name, part in (("quality", clean.quality), ("perplexity", clean.perplexity), ("toxicity", clean.toxicity))
+        "quality": clean.quality,
+        "perplexity": clean.perplexity,
+        "toxicity": clean.toxicity,
+        "language": clean.language and clean.language.uri,
+        "normalize": clean.normalize,
+        "extract": context.data.extract,
     }
-    parts |= {"language": clean.language and clean.language.uri, "normalize": clean.normalize.model_dump(mode="json")}
-    parts["extract"] = context.data.extract.model_dump(mode="json", by_alias=True)
     perplexity = clean.perplexity
     if perplexity is not None and perplexity.max_percentile is not None:
         # The percentile is that of the documents which the rules leave.
         parts["clean"] = _rules(context)
     if clean.clusters is not None:
-        clusters = clean.clusters.model_dump(mode="json", by_alias=True, exclude={"model", *CAPS})
+        clusters = changed_fields(clean.clusters, exclude={"model", *CAPS})
         parts |= {"clusters": clusters, "clean": _rules(context), "seed": context.seed}
     return Recipe(Component.FILTER_MODELS, "filters", content_hash(parts), CODE_VERSION, list(_inputs(context)))
 
 
 def _rules(context: StageContext) -> dict[str, object]:
-    return context.data.clean.model_dump(mode="json", by_alias=True, exclude={"pii", "clusters"})
+    return changed_fields(context.data.clean, exclude={"pii", "clusters"})
 
 
 def _inputs(context: StageContext) -> Iterator[Input]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pretrain_api.names import Component
-from pretrain_api.resolve import content_hash
+from pretrain_api.resolve import changed_fields, content_hash
 from pretrain_api.spec.augment import Augmentation
 from pretrain_dataprep import manifests
 from pretrain_dataprep.augmentation.command import command_inputs
@@ -79,7 +79,7 @@ def augmented_recipe(
 ) -> Recipe:
     """Return what the new documents of one entry and shard are made from; `units`: the source's and the partner's."""
     configuration = {
-        "entry": entry.model_dump(mode="json", by_alias=True, exclude={"share", "dictionary"}),  # they are in the plan
+        "entry": changed_fields(entry, exclude={"share", "dictionary"}),  # they are in the plan
         "split": [context.data.split.validation, context.data.split.test],
         "seed": context.seed,
     }

@@ -54,7 +54,7 @@ def _recipe(context: StageContext) -> Recipe:
         )
     data = context.data
     training = {
-        "train": _training_options(context).model_dump(mode="json", by_alias=True),
+        "train": _training_options(context),
         "seed": context.seed,
         "weights": {source.name: [source.weight, source.epochs] for source in data.sources},
         "curriculum": [phase.weights for phase in data.curriculum],

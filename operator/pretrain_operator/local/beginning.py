@@ -48,7 +48,7 @@ def begin(job: PretrainJob, workdir: Workdir) -> Beginning:
         LocalRunError: The directory belongs to another job, or holds checkpoints that the changed job can't go on from.
     """
     document = json.loads(resolved_json(job))
-    before = workdir.previous_job()
+    before = _as_of_today(workdir.previous_job())
     marker = workdir.marker()
     if marker is not None and marker.job not in ("", job.metadata.name):
         raise LocalRunError(
@@ -72,6 +72,17 @@ def begin(job: PretrainJob, workdir: Workdir) -> Beginning:
     annotations = {**job.metadata.annotations, **asked}
     metadata = job.metadata.model_copy(update={"generation": generation, "annotations": annotations})
     return Beginning(job.model_copy(update={"metadata": metadata}), status, inputs, changes, before is not None)
+
+
+def _as_of_today(before: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the resolved job of the run before with the fields that its release didn't know, at their defaults."""
+    if before is None:
+        return None
+    try:
+        document: dict[str, Any] = json.loads(resolved_json(PretrainJob.model_validate(before)))
+    except ValidationError:
+        return before  # what isn't valid any more is a change
+    return document
 
 
 def _refuse_incompatible(before: dict[str, Any], after: dict[str, Any], workdir: Workdir) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pretrain_api.names import INDEXED_STAGES, PREPARATION_STAGES, Component
-from pretrain_api.resolve import content_hash, resolve
+from pretrain_api.resolve import changed_fields, content_hash, resolve
 from pretrain_api.spec.data import Data
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.vocabulary import tokens_to_reserve
@@ -61,42 +61,47 @@ def stage_configurations(
 
 
 def _dependencies(job: PretrainJob) -> dict[Component, Any]:
-    data = job.spec.data.model_dump(mode="json", by_alias=True)
+    data = job.spec.data
     training = job.spec.training
     seed = training.seed if training is not None else None
     asked = training.evaluation.multiple_choice if training is not None else ()
     questions = [[each.name, each.uri] for each in asked]
-    listed = data["sources"] + data["tokenized"]
-    mixture = [[source["weight"], source["epochs"]] for source in listed] + [data["mixture"]] * bool(data["mixture"])
-    sources = [{key: value for key, value in source.items() if key not in ("weight", "epochs")} for source in listed]
-    given = {"sources": sources, "prepared": data["prepared"]}
+    listed = [*data.sources, *data.tokenized]
+    mixture = [[source.weight, source.epochs] for source in listed] + [data.mixture] * bool(data.mixture)
+    sources = [changed_fields(source, exclude={"weight", "epochs"}) for source in listed]
+    given = {"sources": sources, "prepared": data.prepared}
     return {
         # A percentile is taken from what the other filters leave of the sources.
-        Component.FILTER_MODELS: {**given, "clean": data["clean"], "seed": seed},
+        Component.FILTER_MODELS: {**given, "clean": data.clean, "seed": seed},
         Component.CLEAN: {
             **given,
-            **{key: data[key] for key in ("shards", "clean", "badRecords", "keepRemoved", "decontaminate", "dedup")},
+            "shards": data.shards,
+            "clean": data.clean,
+            "badRecords": data.bad_records,
+            "keepRemoved": data.keep_removed,
+            "decontaminate": data.decontaminate,
+            "dedup": data.dedup,
             "seed": seed,
         },
         Component.DEDUP_PAIRS: None,
         Component.DEDUP_CLUSTERS: None,
         Component.TOKENIZER: {
             **given,
-            "tokenizer": data["tokenizer"],
+            "tokenizer": data.tokenizer,
             "reserved": tokens_to_reserve(job.spec),
             "mixture": mixture,
             "seed": seed,
         },
-        Component.AUGMENT_PLAN: {"augment": data["augment"], "split": data["split"], "seed": seed},
+        Component.AUGMENT_PLAN: {"augment": data.augment, "split": data.split, "seed": seed},
         Component.TOKENIZE: {
-            "split": data["split"],
+            "split": data.split,
             "seed": seed,
-            **({"augment": data["augment"]} if data["augment"] else {}),
+            **({"augment": data.augment} if data.augment else {}),
         },
         Component.BLEND: {
             **given,
             "mixture": mixture,
-            "curriculum": data["curriculum"],
+            "curriculum": data.curriculum,
             # The report names the passes over each source that the planned training makes.
             "tokens": training.tokens if training is not None else None,
             **({"questions": questions} if questions else {}),
@@ -112,8 +117,4 @@ def training_configuration(job: PretrainJob, blend: str) -> str:
         blend: Configuration of the blend stage.
     """
     spec = resolve(job).spec
-    goal = [
-        part.model_dump(mode="json", by_alias=True) if part is not None else None
-        for part in (spec.model, spec.objective, spec.training, spec.stability)
-    ]
-    return content_hash([blend, goal])
+    return content_hash([blend, [spec.model, spec.objective, spec.training, spec.stability]])

@@ -52,10 +52,7 @@ def trainer_revision(job: PretrainJob, trainer: TrainerSet) -> str:
     """Return the hash of all of the job that needs other pods when it changes. The operator's own configuration isn't
     part of it: an upgrade of the operator never touches a trainer that runs."""
     spec = job.spec
-    parts = [
-        part.model_dump(mode="json", by_alias=True)
-        for part in (spec.checkpoint, spec.stability, spec.trainer, spec.storage, spec.failure_policy)
-    ]
+    parts = [spec.checkpoint, spec.stability, spec.trainer, spec.storage, spec.failure_policy]
     scheduling = [spec.queue_name, spec.scheduler_name, spec.priority_class_name]
     child = [trainer.num_nodes, trainer.num_proc_per_node, trainer.configuration, dict(trainer.environment)]
     return content_hash([child, parts, scheduling])
