@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pretrain_cluster.node import PAUSE_IMAGE
 
 from .jobs import Document, Jobs, data_only, small_job
 from .test_faults import last_restart, training
@@ -70,6 +72,44 @@ def test_an_evicted_trainer_is_free(jobs: Jobs) -> None:
     jobs.wait(lambda: last_restart(jobs, name).get("reason") == "Evicted", 60, "the eviction in the status")
     training(jobs, name, jobs.step(name))
     assert jobs.status(name)["restarts"]["counted"] == 0
+
+
+def test_a_preempted_trainer_is_free_and_goes_on_when_there_is_room(jobs: Jobs, urgent: Document) -> None:
+    most_of_a_node = {"requests": {"cpu": "1200m"}}  # nodes have two cores
+    document = small_job("preempted", training__tokens="8Mi", trainer__resourcesPerNode=most_of_a_node)
+    name = jobs.apply(document)
+    training(jobs, name, 0)
+    (pod,) = [pod for pod in jobs.pods(name, "trainer") if pod["metadata"]["name"] == f"{name}-trainer-1"]
+    urgent["spec"]["nodeSelector"] = {"kubernetes.io/hostname": pod["spec"]["nodeName"]}
+    jobs.kubectl("create", "-f", "-", input=json.dumps(urgent))
+
+    jobs.wait(lambda: last_restart(jobs, name).get("reason") == "Evicted", 60, "the preemption in the status")
+    assert "PreemptionByScheduler" in last_restart(jobs, name)["message"]
+    unschedulable = lambda: jobs.condition(name, "Running").get("reason") == "Unschedulable"  # noqa: E731
+    jobs.wait(unschedulable, SECONDS_TO_TELL, "that there is no room now")
+    jobs.kubectl("delete", "pod", "urgent", "--grace-period=0", "--force")
+    training(jobs, name, jobs.step(name))
+    assert jobs.status(name)["restarts"]["counted"] == 0
+
+
+@pytest.fixture
+def urgent(jobs: Jobs) -> Iterator[Document]:
+    """A pod that takes most of a node's cores and comes before all others."""
+    priority = f"urgent-{jobs.namespace[-20:].strip('-')}"
+    jobs.kubectl("create", "priorityclass", priority, "--value=1000000")
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"name": "pause", "image": PAUSE_IMAGE, "imagePullPolicy": "Never", "securityContext": restricted}
+    container["resources"] = {"requests": {"cpu": "1500m"}}
+    spec = {"priorityClassName": priority, "terminationGracePeriodSeconds": 0, "containers": [container]}
+    yield {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "urgent"}, "spec": spec}
+    jobs.kubectl("delete", "pod", "urgent", "--ignore-not-found", "--grace-period=0", "--force")
+    jobs.kubectl("delete", "priorityclass", priority)
 
 
 def test_a_trainer_told_to_stop_while_it_starts(jobs: Jobs) -> None:
