@@ -47,10 +47,16 @@ def lock():
     return file
 
 
+LIVES = STORAGE / "lives.txt"
+
+
+def lives():
+    return len(LIVES.read_text().splitlines()) if LIVES.exists() else 0
+
+
 def life():
-    path = STORAGE / "lives.txt"
-    number = len(path.read_text().splitlines()) if path.exists() else 0
-    with path.open("a") as file:
+    number = lives()
+    with LIVES.open("a") as file:
         file.write(f"{os.getpid()} {os.environ['PET_NNODES']} {os.environ['PET_NPROC_PER_NODE']}\n")
     return number
 
@@ -72,6 +78,9 @@ def main():
     held = lock()
     assert held
     number = life()
+    while lives() < int(os.environ["PET_NNODES"]):  # training begins when all nodes are there
+        if stop.wait(0.01):
+            leave(143, "Stopped", "Stopped")
     deaths = dict(script.get("dieAt", [])[number : number + 1])
     server = HTTPServer(("127.0.0.1", int(os.environ["PRETRAIN_HTTP_PORT"])), Progress)
     threading.Thread(target=server.serve_forever, daemon=True).start()
