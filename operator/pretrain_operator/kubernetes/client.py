@@ -215,7 +215,9 @@ class Cluster:
             ApiError: The server refused it.
             OSError, TimeoutError: There was no answer.
         """
-        query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning", "limit": "50"}
+        # Probes fail while a container runs: they say nothing of why it does not start.
+        selector = f"involvedObject.uid={uid},type=Warning,reason!=Unhealthy"
+        query = {"fieldSelector": selector, "limit": "50"}
         found = (await self._request("GET", _path("v1", "Event", namespace), None, query)).get("items", [])
         newest = max(found, key=_event_time, default=None)
         return f"{newest.get('reason')}: {newest.get('message')}" if newest is not None else None

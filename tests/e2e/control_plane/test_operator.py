@@ -50,6 +50,21 @@ class Namespace:
     def condition(self, kind: str) -> Document:
         return next((each for each in self.status().get("conditions", []) if each["type"] == kind), {})
 
+    def warn(self, pod: Document, reason: str, message: str, moment: str) -> None:
+        """Say what the kubelet would."""
+        names = {key: pod["metadata"][key] for key in ("namespace", "name", "uid")}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{names['name']}.{reason.lower()}"},
+            "involvedObject": {"apiVersion": "v1", "kind": "Pod", **names},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "lastTimestamp": moment,
+        }
+        self.kubectl("create", "-f", "-", input=json.dumps(event))
+
     def wait(self, what: Callable[[], object], meaning: str, seconds: float = 30.0) -> None:
         wait_until(lambda: bool(what()), seconds, lambda: f"waited for {meaning}: {self.status()}", 0.1)
 
@@ -115,6 +130,17 @@ def test_a_status_that_somebody_edits_is_put_right(there: Namespace) -> None:
     there.kubectl("patch", "pretrainjob", "small", "--subresource=status", "--type=merge", "-p", change)
     there.wait(lambda: there.status()["phase"] == "Preparing", "the right phase")
     assert there.status()["restarts"]["total"] == 0
+
+
+def test_what_keeps_a_pod_from_starting_is_told(there: Namespace) -> None:
+    there.apply()
+    there.wait(lambda: there.list("pods"), "pods")
+    pod = there.list("pods")[0]
+    there.warn(pod, "FailedMount", 'secret "corpus" not found', "2026-01-01T00:00:01Z")
+    # A probe is newer, and no cause: what is probed has started.
+    there.warn(pod, "Unhealthy", "Startup probe failed: connection refused", "2026-01-01T00:00:02Z")
+    there.wait(lambda: there.condition("Running").get("reason") == "VolumeMountFailed", "the cause")
+    assert 'secret "corpus" not found' in there.condition("Running")["message"]
 
 
 def test_another_number_of_workers_is_a_change_in_place(there: Namespace) -> None:
