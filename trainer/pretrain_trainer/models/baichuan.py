@@ -31,11 +31,16 @@ class PackedAttention(nn.Module):
 
     def forward(self, hidden: Tensor, view: View, table: Table | None) -> Tensor:
         """Map [batch, length, hidden_size] to the same shape; `table` as `RotaryEmbedding.table` gives it."""
-        projected = self.W_pack(hidden).chunk(3, dim=-1)
-        dropout = self.dropout if self.training else 0.0
-        mixed = run(self.recompute, attend, *projected, self.head_size, view, table, None, dropout)
-        output: Tensor = self.o_proj(mixed)
+        output: Tensor = self.o_proj(run(self.recompute, self._mix, self.W_pack(hidden), view, table))
         return output
+
+    def _mix(self, projected: Tensor, view: View, table: Table | None) -> Tensor:
+        query, key, value = projected.chunk(3, dim=-1)
+        if table is not None:
+            # As a view of it, the value would keep the whole projection beside the turned queries and keys.
+            value = value.contiguous()
+        dropout = self.dropout if self.training else 0.0
+        return attend(query, key, value, self.head_size, view, table, None, dropout)
 
 
 class BaichuanForCausalLM(LlamaForCausalLM):

@@ -46,6 +46,7 @@ class LatentAttention(nn.Module):
         query = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(hidden))) if self.compressed else self.q_proj(hidden)
         latent, rotary_key = torch.split(self.kv_a_proj_with_mqa(hidden), [self.latent, self.rotary], -1)
         expanded = self.kv_b_proj(self.kv_a_layernorm(latent))
+        rotary_key = rotary_key.contiguous()  # as a view of it, it would keep the latent vector, too
         output: Tensor = self.o_proj(run(self.recompute, self._mix, query, expanded, rotary_key, view, table))
         return output
 
@@ -56,12 +57,19 @@ class LatentAttention(nn.Module):
         plain_key, value = torch.split(self._parted(expanded), [self.plain, self.value], -1)
         rotary_query = rotate(halves_of_pairs(rotary_query), table)
         rotary_key = rotate(halves_of_pairs(rotary_key[:, None]), table).expand(-1, self.heads, -1, -1)
-        queries, keys = torch.cat((plain_query, rotary_query), -1), torch.cat((plain_key, rotary_key), -1)
-        return mix(queries, keys, value, view, dropout=self.dropout if self.training else 0.0)
+        # As a view, the value would keep the keys' plain parts beside the joined ones.
+        queries, keys, values = joined(plain_query, rotary_query), joined(plain_key, rotary_key), joined(value)
+        return mix(queries, keys, values, view, dropout=self.dropout if self.training else 0.0)
 
     def _parted(self, heads: Tensor) -> Tensor:
         """Map [batch, length, heads * size] to [batch, heads, length, size]."""
         return heads.view(*heads.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+def joined(*parts: Tensor) -> Tensor:
+    """Return [batch, heads, length, size] with the parts of each head beside each other. In memory a position's heads
+    stay together: attention's output follows, and needn't be copied."""
+    return torch.cat([part.transpose(1, 2) for part in parts], -1).transpose(1, 2)
 
 
 class DeepseekV2ForCausalLM(SmallExpertsNetwork):

@@ -160,8 +160,9 @@ class SparseFeedForward(nn.Module):
         tokens = hidden.flatten(0, 1)
         counts = torch.bincount(chosen.flatten(), minlength=len(self.experts))
         order = chosen.flatten().argsort(stable=True)
-        sources = order // chosen.shape[1]
-        pieces = torch.split(tokens[sources], counts.tolist())
+        pieces = torch.split(tokens[order // chosen.shape[1]], counts.tolist())
         outputs = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])
-        weighted = outputs * weight.to(hidden.dtype).flatten()[order, None]
-        return torch.zeros_like(tokens).index_add(0, sources, weighted).view_as(hidden), use
+        # Back in the order of the tokens: their outputs stand together, and are kept once for the backward pass.
+        gathered = outputs[order.argsort()].view(*chosen.shape, -1)
+        mixed = torch.bmm(weight.to(hidden.dtype)[:, None], gathered)
+        return mixed.view_as(hidden), use
