@@ -39,6 +39,9 @@ COMPILED_KERNELS = replace(TRAINER_KERNELS, compiled=True)
 """The trainer with `training.compile`."""
 UNFUSED_KERNELS = Kernels(fused_attention=False, chunked_loss=False, dropout=True, norm_in_fp32=False)
 """As Korthikanti et al. 2022 assume."""
+ROUTED_BYTES = 32
+"""Of each expert that a token passes: its number, where the token stands among its tokens and the reverse, 8 bytes
+each, and its weight before and after it is scaled."""
 CHUNK_ELEMENTS = 1 << 26
 """Logits at hand at a time in the chunked loss on a GPU."""
 
@@ -80,15 +83,22 @@ def layer_bytes(network: Network, layer: Layers, batch: Microbatch, kernels: Ker
 def _whole_bytes(network: Network, layer: Layers, batch: Microbatch, kernels: Kernels) -> float:
     """Bytes a token that plain tensor parallelism doesn't divide: inputs of norms and of what follows them, masks."""
     value, hidden = batch.value_bytes, network.hidden_size
-    inputs = hidden * _norm_input_bytes(network, value, kernels.norm_in_fp32 and not kernels.compiled)
+    norm_input = _norm_input_bytes(network, value, kernels.norm_in_fp32 and not kernels.compiled)
+    inputs = hidden * norm_input
     inputs *= 1 if layer.parallel and network.norm_bias else layer.norms  # LayerNorms side by side keep the same one
     masks = layer.attentions + 1 if kernels.dropout else 0
-    whole = inputs + hidden * (layer.norms * value + masks) + value * layer.attention.latent_size
+    whole: float = inputs + hidden * (layer.norms * value + masks) + value * layer.attention.latent_size
+    whole += layer.attention.normalized_size * (norm_input - value)
     if isinstance(layer.feed_forward, Experts):
-        # The router's scores in FP32, and each token's copy for each further expert that sees it.
-        whole += 8 * layer.feed_forward.count + value * hidden * layer.feed_forward.per_token
-        whole += 4 * hidden * layer.feed_forward.router_in_fp32
+        whole += _routing_bytes(hidden, layer.feed_forward, value)
     return whole
+
+
+def _routing_bytes(hidden: int, experts: Experts, value_bytes: int) -> float:
+    """Bytes a token: scores in FP32, the router's input where it is another copy; for each expert that sees the token
+    its copy for it and what the expert gives, and the places of both and their weight."""
+    scores = 4 * (2 * experts.count + hidden * (experts.router_in_fp32 and value_bytes < 4))
+    return scores + experts.per_token * (2 * value_bytes * hidden + ROUTED_BYTES)
 
 
 def _norm_input_bytes(network: Network, value_bytes: int, in_fp32: bool) -> int:
@@ -98,7 +108,8 @@ def _norm_input_bytes(network: Network, value_bytes: int, in_fp32: bool) -> int:
 
 def _attention_bytes(layer: Layers, batch: Microbatch, kernels: Kernels, *, keep_scores: bool) -> float:
     attention = layer.attention
-    kept = batch.value_bytes * (attention.query_size + attention.key_size + attention.value_size + attention.mixed_size)
+    keys = attention.key_size if keep_scores else attention.projected_key_size
+    kept = batch.value_bytes * (attention.query_size + keys + attention.value_size + attention.mixed_size)
     if not keep_scores:
         return kept
     if kernels.fused_attention:

@@ -33,6 +33,11 @@ class Attention:
         return self.key_value_heads * self.head_dim
 
     @property
+    def projected_key_size(self) -> int:
+        """Elements of the keys a token as the projections give them."""
+        return self.key_size
+
+    @property
     def value_size(self) -> int:
         """Elements of the values a token."""
         return self.key_value_heads * self.head_dim
@@ -45,6 +50,11 @@ class Attention:
     @property
     def latent_size(self) -> int:
         """Elements a token of compressed queries, keys and values; none here."""
+        return 0
+
+    @property
+    def normalized_size(self) -> int:
+        """Elements a token that are normalised inside the attention; none here."""
         return 0
 
     def parameters(self, hidden_size: int) -> int:
@@ -78,6 +88,11 @@ class LatentAttention:
         return self.query_size
 
     @property
+    def projected_key_size(self) -> int:
+        """Elements of the keys a token as the projections give them: the rotary part, which all heads share, aside."""
+        return self.heads * self.plain_dim
+
+    @property
     def value_size(self) -> int:
         """Elements of the values a token once they are expanded."""
         return self.heads * self.value_dim
@@ -90,7 +105,12 @@ class LatentAttention:
     @property
     def latent_size(self) -> int:
         """Elements a token of compressed queries, keys and values, before and after their normalisation."""
-        return 2 * ((self.query_rank or 0) + self.key_value_rank) + self.rotary_dim
+        return 2 * self.normalized_size + self.rotary_dim
+
+    @property
+    def normalized_size(self) -> int:
+        """Elements a token that are normalised inside the attention."""
+        return (self.query_rank or 0) + self.key_value_rank
 
     def parameters(self, hidden_size: int) -> int:
         """Return the number of parameters, the latent vectors' normalisations among them."""

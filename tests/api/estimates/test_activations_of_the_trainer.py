@@ -21,11 +21,19 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
 
 SIZES = Model(hidden_size=128, intermediate_size=352, num_hidden_layers=6, num_attention_heads=8, vocab_size=512)
+SMALL_EXPERTS = {"moe_intermediate_size": 96, "num_local_experts": 8, "num_experts_per_tok": 3}
+LATENT = {"kv_lora_rank": 64, "q_lora_rank": 48, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 24}
 MODELS = {
     "llama": SIZES.model_copy(update={"num_key_value_heads": 4}),
     "falcon-7b": SIZES.model_copy(update={"family": "falcon", "num_key_value_heads": 1}),
     "falcon-40b": SIZES.model_copy(update={"family": "falcon", "num_key_value_heads": 2}),
-    **{family: SIZES.model_copy(update={"family": family}) for family in ("gpt2", "gpt-neox", "opt")},
+    "mixtral": SIZES.model_copy(update={"family": "mixtral"}),
+    "deepseek-moe": SIZES.model_copy(update={"family": "deepseek-moe", **SMALL_EXPERTS}),
+    "deepseek-v2": SIZES.model_copy(update={"family": "deepseek-v2", **SMALL_EXPERTS, **LATENT}),
+    "deepseek-v3": SIZES.model_copy(update={"family": "deepseek-v3", **SMALL_EXPERTS, **LATENT}),
+    **{
+        family: SIZES.model_copy(update={"family": family}) for family in ("gpt2", "gpt-neox", "opt", "baichuan", "glm")
+    },
 }
 SEQUENCES, LENGTH = 2, 256
 
@@ -42,12 +50,13 @@ def kept_bytes(spec: Model, dtype: str, recompute: Recompute) -> int:
     model(tokens, tokens)  # tables of positions are made here
     ours = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     ours.add(tokens.untyped_storage().data_ptr())
+    turned = model.rotary.head_size if hasattr(model, "rotary") else 0
     saved: dict[int, int] = {}
     alive = []
 
     def pack(tensor):
         storage = tensor.untyped_storage()
-        is_constant = tensor.shape[0] == LENGTH and tensor.ndim == 2 and tensor.shape[1] == model.config.rotary_size
+        is_constant = tensor.shape == (LENGTH, turned)
         if storage.data_ptr() not in ours and not is_constant:
             saved[storage.data_ptr()] = storage.nbytes()
             alive.append(tensor)
