@@ -13,22 +13,17 @@ from pretrain_api.resolve import changed_fields, content_hash
 from pretrain_api.spec.filters import CAPS
 from pretrain_dataprep import manifests
 from pretrain_dataprep.bookkeeping import write_timing
-from pretrain_dataprep.cleaned import CleanedCorpus, CleanedUnit, load_corpus
-from pretrain_dataprep.cleaning.unit_layout import CHARACTERS, IDS, QUALITY, excerpt
+from pretrain_dataprep.cleaned import CleanedCorpus, load_corpus
+from pretrain_dataprep.cleaning.unit_layout import CHARACTERS, IDS, QUALITY
 from pretrain_dataprep.context import StageContext
 from pretrain_dataprep.dedup.layout import (
     CLUSTER_CAP,
     CLUSTERS,
-    EXACT,
     EXACT_EDGES,
-    NEAR,
     NEAR_EDGES,
-    OF_THEMSELVES,
     REASONS,
     REPEATED_TEXT,
-    SEMANTIC,
     SEMANTIC_EDGES,
-    SURVIVOR,
     clusters_folder,
     cuts_name,
     pairs_folder,
@@ -37,7 +32,6 @@ from pretrain_dataprep.dedup.layout import (
     span_kinds,
     survivors_name,
 )
-from pretrain_dataprep.documents import read_rows
 from pretrain_dataprep.errors import ConfigurationError, MissingOutputError
 from pretrain_dataprep.files import json_bytes, write_array
 from pretrain_dataprep.folders import Made, make_folder
@@ -51,7 +45,6 @@ CODE_VERSION = "dedup-clusters/3"
 
 _EDGES_AT_A_TIME = 1 << 20
 _WAITING = "waiting"
-_SAMPLES = 3
 
 
 def run(context: StageContext) -> dict[str, int]:
@@ -91,6 +84,7 @@ def _pairs_manifest(context: StageContext, index: int, corpus_input: Input) -> P
 
 def _write(context: StageContext, corpus: CleanedCorpus, folder: Path) -> Made:
     from pretrain_dataprep.dedup.clusters import Clusters, size_histogram
+    from pretrain_dataprep.dedup.survivors import add_samples, survivors_of, with_removed
     from pretrain_dataprep.dedup.topic_caps import capped_topics, topic_facts
 
     clusters = Clusters(_all_ranks(context, corpus))
@@ -112,22 +106,22 @@ def _write(context: StageContext, corpus: CleanedCorpus, folder: Path) -> Made:
     samples: dict[str, dict[str, list[str]]] = {}
     cut_bytes: dict[str, int] = {}
     for place, unit in enumerate(corpus.units):
-        survivors = _survivors(corpus, unit, clusters.survivors, [exact_removed, near_removed])
+        survivors = survivors_of(corpus, unit, clusters.survivors, [exact_removed, near_removed])
         if capped is not None:
             surplus = np.flatnonzero(capped.removed[unit.first_id : unit.first_id + unit.documents])
-            survivors = _with_removed(survivors, surplus.astype(np.uint32), place, CLUSTER_CAP)
+            survivors = with_removed(survivors, surplus.astype(np.uint32), place, CLUSTER_CAP)
         if cuts is not None:
             found = cuts.of(unit)
             write_array(folder / cuts_name(unit.name), found.spans)
             cut_bytes[unit.name] = found.bytes
-            survivors = _with_removed(survivors, found.emptied, place, REPEATED_TEXT)
+            survivors = with_removed(survivors, found.emptied, place, REPEATED_TEXT)
         write_array(folder / rows_name(unit.name), survivors[0])
         write_array(folder / survivors_name(unit.name), survivors[1])
         for kind, reason in enumerate(REASONS):
             count = int((survivors[1]["kind"] == kind).sum())
             removed[reason] += count
             by_unit.setdefault(unit.name, {})[reason] = count
-        _add_samples(corpus, unit, survivors, samples.setdefault(unit.source.name, {}))
+        add_samples(corpus, unit, survivors, samples.setdefault(unit.source.name, {}))
         context.progress.add(unit.documents, unit.documents - len(survivors[0]))
     facts: dict[str, Any] = {"clusterSizes": sizes, "removedByUnit": by_unit, "samples": samples}
     counts = {"documentsIn": corpus.documents, "documentsOut": corpus.documents - sum(removed.values())}
@@ -172,17 +166,6 @@ def _whole_groups(context: StageContext, name: str) -> Iterator[np.ndarray]:
             first = last
 
 
-def _with_removed(
-    survivors: tuple[np.ndarray, np.ndarray], more: np.ndarray, place: int, kind: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Add documents in whose place none stayed to the removed rows and survivors of the unit at `place`."""
-    added = np.empty(len(more), SURVIVOR)
-    added["unit"], added["row"], added["kind"] = place, more, kind
-    rows = np.concatenate([survivors[0], more])
-    order = np.argsort(rows)
-    return rows[order], np.concatenate([survivors[1], added])[order]
-
-
 def _all_ranks(context: StageContext, corpus: CleanedCorpus) -> np.ndarray:
     from pretrain_dataprep.dedup.clusters import ranks, scaled_scores
 
@@ -203,41 +186,3 @@ def _edges(context: StageContext, name: str) -> Iterator[np.ndarray]:
             edges = np.load(path, mmap_mode="r")
             for first in range(0, len(edges), _EDGES_AT_A_TIME):
                 yield np.asarray(edges[first : first + _EDGES_AT_A_TIME])
-
-
-def _survivors(
-    corpus: CleanedCorpus, unit: CleanedUnit, survivors: np.ndarray, removed_by: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a unit's removed rows (uint32, sorted) and who survived in their places (SURVIVOR).
-
-    `removed_by`: packed masks of what was removed by exact edges, and by those and near ones.
-    """
-    from pretrain_dataprep.dedup.clusters import is_set
-
-    own = np.arange(unit.first_id, unit.first_id + unit.documents)
-    stayed = survivors[unit.first_id : unit.first_id + unit.documents].astype(np.int64)
-    rows = np.flatnonzero(stayed != own)
-    stayed = stayed[rows]
-    result = np.empty(len(rows), SURVIVOR)
-    # Empty units share their first id with the next one: the last one that starts at or before an id holds it.
-    units = np.searchsorted(corpus.first_ids[:-1], stayed, side="right") - 1
-    result["unit"] = units
-    result["row"] = stayed - corpus.first_ids[units]
-    ids = own[rows]
-    was_exact, was_near = (is_set(mask, ids) for mask in removed_by)
-    result["kind"] = np.where(was_exact, EXACT, np.where(was_near, NEAR, SEMANTIC))
-    return rows.astype(np.uint32), result
-
-
-def _add_samples(
-    corpus: CleanedCorpus, unit: CleanedUnit, survivors: tuple[np.ndarray, np.ndarray], samples: dict[str, list[str]]
-) -> None:
-    rows, stayed = survivors
-    for kind, reason in enumerate(REASONS):
-        known = samples.setdefault(reason, [])
-        wanted = np.flatnonzero(stayed["kind"] == kind)[: _SAMPLES - len(known)]
-        for place in wanted:
-            other = corpus.units[int(stayed[place]["unit"])]
-            (removed,), (kept,) = read_rows(unit, [int(rows[place])]), read_rows(other, [int(stayed[place]["row"])])
-            where = removed.location if kind in OF_THEMSELVES else f"{removed.location} (kept: {kept.location})"
-            known.append(excerpt(where, removed.text))
