@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pretrain_api.spec.base import Name, SpecModel, Text
+from pretrain_api.spec.base import Name, PositiveInteger, SpecModel, Text
 
 AugmentMethod = Literal["sentence-shuffle", "synonyms", "concatenate", "code-mix", "rewrite"]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
@@ -37,6 +37,10 @@ class Augmentation(SpecModel):
     """rewrite: a program of the preparation's image. It reads JSON strings, one a line, and writes one for each, in
     order; started once a source and shard. The same text must give the same answer. Files
     that it names by absolute paths are looked at: a changed script is noticed."""
+
+    timeout_seconds: PositiveInteger = 600
+    """rewrite: how long the program may do nothing, neither read a text nor write one, before it is ended and the work
+    item tried again."""
 
     @property
     def command_files(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import shlex
 import shutil
 import subprocess
@@ -19,6 +21,8 @@ from pretrain_dataprep.files import hash_file
 from pretrain_dataprep.manifests import Input
 from pretrain_dataprep.text.batch import TextBatch
 
+DEFAULT_TIMEOUT_SECONDS = Augmentation.model_fields["timeout_seconds"].default
+_READ_BYTES = 1 << 20
 _PROTOCOL = "the command reads JSON strings, one a line, and writes one for each"
 
 
@@ -38,10 +42,11 @@ def command_inputs(entry: Augmentation) -> list[Input]:
     return [Input(str(path), path.stat().st_size, hash_file(path)) for path in paths if path.is_file()]
 
 
-def command_rewriter(command: str) -> Rewriter:
+def command_rewriter(command: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Rewriter:
     """Return what sends texts through a program: JSON strings, one a line, in and out in the same order.
 
-    The texts are read in a thread, as the program may want any number of them before it answers.
+    The texts are read in a thread, as the program may want any number of them before it answers. One that neither reads
+    nor writes for `timeout_seconds` while it is waited for is ended.
     """
     arguments = shlex.split(command)
 
@@ -52,20 +57,23 @@ def command_rewriter(command: str) -> Rewriter:
             raise InputError(f"{command}: {error.strerror}; write the path of a program") from error
         assert process.stdin is not None
         assert process.stdout is not None
-        failures: list[BaseException] = []
-        feeder = Thread(target=_feed, args=(process.stdin, texts, failures), daemon=True)
-        feeder.start()
+        feeding = _Feeding(process.stdin, texts)
+        feeding.start()
         try:
-            for number, line in enumerate(process.stdout, start=1):
+            for number, line in enumerate(_lines(process.stdout, feeding, timeout_seconds), start=1):
                 yield _tidied(_text(command, number, line))
-            code = process.wait()
-            feeder.join()
+            code = process.wait(timeout_seconds)
+            feeding.join()
+        except TimeoutError as error:
+            raise _too_slow(command, timeout_seconds) from error
+        except subprocess.TimeoutExpired as error:
+            raise _too_slow(command, timeout_seconds) from error
         finally:
             process.kill()
             process.wait()
             process.stdout.close()
-        if failures:
-            raise failures[0]
+        if feeding.failure is not None:
+            raise feeding.failure
         if code < 0:
             raise TemporaryError(
                 f"{command}: was ended by signal {-code}; give the pod more memory if it took too much"
@@ -76,15 +84,53 @@ def command_rewriter(command: str) -> Rewriter:
     return rewrite
 
 
-def _feed(pipe: IO[bytes], texts: Iterable[str], failures: list[BaseException]) -> None:
-    try:
-        with pipe:
-            for text in texts:
-                pipe.write(orjson.dumps(text) + b"\n")
-    except BrokenPipeError:
-        pass  # it has ended; its exit code or the number of its answers says whether it should have
-    except Exception as error:
-        failures.append(error)
+class _Feeding(Thread):
+    """Writes texts to a program."""
+
+    def __init__(self, pipe: IO[bytes], texts: Iterable[str]) -> None:
+        super().__init__(name="feeding", daemon=True)
+        self._pipe = pipe
+        self._texts = texts
+        self.written = 0
+        """Texts that the program, or the pipe to it, has taken."""
+        self.failure: Exception | None = None
+        """Why there are no more texts."""
+
+    def run(self) -> None:
+        try:
+            with self._pipe as pipe:
+                for text in self._texts:
+                    pipe.write(orjson.dumps(text) + b"\n")
+                    self.written += 1
+        except BrokenPipeError:
+            pass  # it has ended; its exit code or the number of its answers says whether it should have
+        except Exception as error:
+            self.failure = error
+
+
+def _lines(pipe: IO[bytes], feeding: _Feeding, timeout_seconds: float) -> Iterator[bytes]:
+    """Yield what a program writes, a line at a time. Raises TimeoutError if it does nothing for too long."""
+    rest = b""
+    while True:
+        written = feeding.written
+        if not select.select([pipe], [], [], timeout_seconds)[0]:
+            if feeding.written == written:
+                raise TimeoutError
+            continue
+        content = os.read(pipe.fileno(), _READ_BYTES)
+        if not content:
+            break
+        *lines, rest = (rest + content).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _too_slow(command: str, timeout_seconds: float) -> TemporaryError:
+    return TemporaryError(
+        f"{command}: read and wrote nothing for {timeout_seconds:,.0f} seconds, and was ended; if it needs longer "
+        "for a text, raise timeoutSeconds (--timeout-seconds)"
+    )
 
 
 def _tidied(text: str) -> str:

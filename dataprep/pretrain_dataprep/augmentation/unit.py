@@ -114,7 +114,7 @@ class AugmentedUnit:
             seed=self._context.seed,
             rate=entry.rate,
             dictionary=load_dictionary(self._context, entry),
-            rewriter=command_rewriter(entry.command) if entry.command is not None else None,
+            rewriter=command_rewriter(entry.command, entry.timeout_seconds) if entry.command is not None else None,
         )
         texts = self._texts(self._unit, self._rows)
         others = self._texts(self._partner, self._other_rows) if self._partner is not None else iter(())

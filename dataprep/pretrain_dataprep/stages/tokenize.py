@@ -44,6 +44,8 @@ from pretrain_dataprep.tokenizers.interface import Tokenizer, end_token, token_d
 CODE_VERSION = "tokenize/2"
 AUGMENTED_CODE_VERSION = "augmented/1"
 
+_NOT_OF_THE_TEXT = {"share", "dictionary", "timeout_seconds"}
+"""Of an entry: what is in the plan, and what changes no text."""
 _DOCUMENTS_AT_A_TIME = 64
 
 
@@ -79,7 +81,7 @@ def augmented_recipe(
 ) -> Recipe:
     """Return what the new documents of one entry and shard are made from; `units`: the source's and the partner's."""
     configuration = {
-        "entry": changed_fields(entry, exclude={"share", "dictionary"}),  # they are in the plan
+        "entry": changed_fields(entry, exclude=_NOT_OF_THE_TEXT),
         "split": [context.data.split.validation, context.data.split.test],
         "seed": context.seed,
     }

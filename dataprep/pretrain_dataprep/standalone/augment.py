@@ -27,7 +27,7 @@ def run_augment(options: argparse.Namespace) -> None:
     """
     if (options.method == "code-mix") != bool(options.other):
         raise ConfigurationError("augment: code-mix needs --other, and nothing else does; name or remove it")
-    rewriter = command_rewriter(options.command) if options.command else None
+    rewriter = command_rewriter(options.command, options.timeout_seconds) if options.command else None
     dictionary = read_dictionary(options.dictionary) if options.dictionary else None
     try:
         augmenter = Augmenter(options.method, options.share, options.seed, options.rate, dictionary, rewriter)

@@ -115,6 +115,9 @@ def _add_augment(block: argparse.ArgumentParser) -> None:
     block.add_argument("--rate", type=float, default=0.1, help="share of the words with synonyms to replace (0.1)")
     block.add_argument("--other", nargs="+", default=[], metavar="URI", help="code-mix: documents of another language")
     block.add_argument("--command", help="rewrite: reads and writes JSON strings, one a line, such as a translator")
+    block.add_argument(
+        "--timeout-seconds", type=int, default=600, help="rewrite: end the command if it does nothing for so long (600)"
+    )
     block.add_argument("--seed", type=int, default=1234, help="of all choices (1234)")
     block.add_argument("--text-field", default="text", metavar="NAME", help="of JSON and Parquet records (text)")
     block.add_argument("--format", default="auto", help="of the inputs (auto: by the suffix)")

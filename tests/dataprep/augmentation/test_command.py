@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,26 @@ def test_answers_are_made_uniform(tmp_path: Path) -> None:
 def test_a_program_that_is_killed_is_tried_again() -> None:
     with pytest.raises(TemporaryError, match="was ended by signal 9; give the pod more memory"):
         list(command_rewriter("sh -c 'kill -9 $$'")(TEXTS))
+
+
+@pytest.mark.parametrize(
+    "program", ["sleep 1000", "sh -c 'head -1; exec sleep 1000'", "sh -c 'cat; exec >&-; sleep 1000'"]
+)
+def test_a_program_that_hangs_is_ended_and_tried_again(program: str) -> None:
+    with pytest.raises(TemporaryError, match=r"read and wrote nothing for 1 seconds, and was ended; .* timeoutSeconds"):
+        list(command_rewriter(program, timeout_seconds=1)(TEXTS))
+
+
+def test_a_program_that_reads_or_writes_has_time() -> None:
+    """It takes longer than the time-out in all, and answers when it has read everything."""
+
+    def texts() -> Iterator[str]:
+        for text in TEXTS[:8]:
+            yield text
+            time.sleep(0.5)
+
+    program = python("import sys; lines = sys.stdin.readlines(); sys.stdout.write(str().join(lines))")
+    assert list(command_rewriter(program, timeout_seconds=3)(texts())) == TEXTS[:8]
 
 
 def test_what_fails_while_texts_are_read_is_not_the_programs_fault() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from pydantic.alias_generators import to_camel
+
 from pretrain_api.problems import Finding, shown
 from pretrain_api.spec.augment import Augmentation
 from pretrain_api.validation.rules.mixture import named_sources
@@ -17,7 +19,13 @@ _NEEDS = {
     "code-mix": ("partner", "name the other source"),
     "rewrite": ("command", "write what rewrites: it reads JSON strings, one a line, and writes one for each"),
 }
-_METHODS = {"dictionary": "synonyms", "rate": "synonyms", "partner": "code-mix", "command": "rewrite"}
+_METHODS = {
+    "dictionary": "synonyms",
+    "rate": "synonyms",
+    "partner": "code-mix",
+    "command": "rewrite",
+    "timeout_seconds": "rewrite",
+}
 
 
 def _entries(context: RuleContext) -> Iterator[tuple[str, Augmentation]]:
@@ -48,7 +56,9 @@ def methods_have_what_they_need(context: RuleContext) -> Iterator[Finding]:
         for other, method in _METHODS.items():
             is_given = other in each.model_fields_set and getattr(each, other) != type(each).model_fields[other].default
             if is_given and method != each.method:
-                yield Finding(f"{path}.{other}", f"is for {method}, and has no effect on {each.method}; remove it")
+                yield Finding(
+                    f"{path}.{to_camel(other)}", f"is for {method}, and has no effect on {each.method}; remove it"
+                )
 
 
 @rule()
