@@ -76,6 +76,14 @@ def dictionaries_are_readable(context: RuleContext) -> Iterator[Finding]:
             yield from _address(path, each.dictionary)
 
 
+@rule()
+def embedding_models_are_readable(context: RuleContext) -> Iterator[Finding]:
+    """The model that meanings are compared by can be opened."""
+    semantic, path = context.spec.data.dedup.semantic, f"{_DATA}.dedup.semantic.model"
+    if semantic is not None and context.intact(path):
+        yield from _address(path, semantic.model)
+
+
 def _address(path: str, uri: str, schemes: tuple[str, ...] = SOURCE_SCHEMES) -> Iterator[Finding]:
     scheme, separator, rest = uri.partition("://")
     if has_control_characters(uri) or uri != uri.strip():
