@@ -10,7 +10,7 @@ import venv
 from pathlib import Path
 from typing import Any
 
-PEERS = ("datatrove==0.10.1", "datasketch==2.0.0", "rensa==0.5.0", "text-dedup==0.4.0")
+PEERS = ("datatrove==0.10.1", "datasketch==2.0.0", "rensa==0.5.0", "text-dedup==0.4.0", "scikit-learn==1.9.1")
 # What datatrove's readers, filters and tokenizer need beside it.
 _NEEDED = ("spacy", "tokenizers==0.23.3", "orjson", "fasteners", "regex", "xxhash<4", "setuptools<81")
 _PROGRAM = Path(__file__).with_name("peers.py")

@@ -123,6 +123,31 @@ def datatrove_pipeline(path: str, folder: str, tokenizer: str) -> dict[str, Any]
     return timed(prepare)
 
 
+def scikit_learn_clusters(path: str, clusters: str) -> dict[str, Any]:
+    """From text to clusters by TF-IDF of as many places, one start; returns the rounds of k-means."""
+    vectorizer, model = _topics(int(clusters))
+    texts = read_texts(path)
+    return timed(lambda: int(model.fit(vectorizer.fit_transform(texts)).n_iter_))
+
+
+def scikit_learn_assignment(path: str, clusters: str) -> dict[str, Any]:
+    """From text to each one's cluster; returns the documents."""
+    vectorizer, model = _topics(int(clusters))
+    texts = read_texts(path)
+    model.fit(vectorizer.fit_transform(texts))
+    return timed(lambda: len(model.predict(vectorizer.transform(texts))))
+
+
+def _topics(clusters: int) -> tuple[Any, Any]:
+    from sklearn.cluster import KMeans
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.pipeline import make_pipeline
+
+    counts = HashingVectorizer(n_features=1 << 15, alternate_sign=False, norm=None)
+    vectors = make_pipeline(counts, TfidfTransformer(sublinear_tf=True))
+    return vectors, KMeans(clusters, n_init=1, max_iter=25, random_state=1)
+
+
 def _reader(path: str) -> Any:
     from datatrove.pipeline.readers import JsonlReader
 
@@ -181,6 +206,8 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
         text_dedup,
         datatrove_dedup,
         datatrove_pipeline,
+        scikit_learn_clusters,
+        scikit_learn_assignment,
     )
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.dataprep import ours, peers, redaction
+from benchmarks.dataprep import ours, peers, redaction, topics
 from benchmarks.dataprep.clustering import edges
 from benchmarks.dataprep.corpus import read_texts, write_corpus
 
@@ -55,6 +55,14 @@ def test_redaction_beside_plain_expressions() -> None:
     assert redaction.redaction_seconds(texts) > 0
     assert redaction.plain_seconds(texts) > 0
     assert redaction.search(texts[0].encode()) >= 60
+
+
+def test_topics_are_found_in_parts_of_the_text(corpus: Path, tmp_path: Path) -> None:
+    texts = read_texts(corpus)
+    count = topics.write_parts(texts, tmp_path / "parts.jsonl")
+    assert "".join(read_texts(tmp_path / "parts.jsonl")) == "".join(texts)
+    assert count > topics.CLUSTERS
+    assert all(seconds > 0 for seconds in topics.topic_seconds(texts))
 
 
 @pytest.mark.slow
