@@ -25,7 +25,7 @@ from pretrain_api.names import Component
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks/results/dataprep.md"
 NEAR = {"method": "minhash", "ngram": 5, "permutations": 128, "threshold": 0.8}
-TWO_CORES_SHARDS = 8
+TWO_CORES_SHARDS = 4
 TWO_CORES_MEGABYTES = 200
 """Enough that the stages which one process does, some seconds, leave room for 1.8 times the speed."""
 _PACKAGES = ("numpy", "numba", "pyarrow", "sentencepiece")
