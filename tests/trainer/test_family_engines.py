@@ -38,7 +38,7 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE))
     try:
-        errors = [process.communicate(timeout=400)[1].decode() for process in processes]
+        errors = [process.communicate(timeout=1200)[1].decode() for process in processes]
         assert [process.returncode for process in processes] == [0] * RANKS, "\n".join(errors)[-5000:]
     finally:
         for process in processes:
