@@ -168,11 +168,14 @@ class Bench:
         speeds = {}
         for workers in (2, 1):
             prepared = ours.Preparation(_emptied(self.folder / "cores"), data)
+            before = ours.cpu_seconds()
             took = {stage: prepared.run(stage, workers) for stage in stages}
+            used = ours.cpu_seconds() - before
             speeds[workers] = copies * self.megabytes / sum(took.values())
             each = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in took.items())
             size = f"{copies * self.megabytes:.0f} MB in {TWO_CORES_SHARDS} work items"
-            self.notes.append(f"{size} by {workers} worker{'s' * (workers > 1)}, seconds that pass: {each}")
+            by = f"by {workers} worker{'s' * (workers > 1)}"
+            self.notes.append(f"{size} {by}, seconds that pass: {each}; {used:.1f} CPU seconds")
         yield Figure("two workers", speeds[2], "MB/s", 1.8, "one worker", speeds[1], goal_is_ratio=True)
 
     def pairs(self) -> Iterator[Figure]:
