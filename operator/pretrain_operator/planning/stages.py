@@ -7,7 +7,7 @@ from typing import Any
 
 from pretrain_api.names import INDEXED_STAGES, PREPARATION_STAGES, Component
 from pretrain_api.resolve import changed_fields, content_hash, resolve
-from pretrain_api.spec.data import Data
+from pretrain_api.spec.data import Data, Source, TokenizedSource
 from pretrain_api.spec.job import PretrainJob
 from pretrain_api.vocabulary import tokens_to_reserve
 
@@ -66,7 +66,7 @@ def _dependencies(job: PretrainJob) -> dict[Component, Any]:
     seed = training.seed if training is not None else None
     asked = training.evaluation.multiple_choice if training is not None else ()
     questions = [[each.name, each.uri] for each in asked]
-    listed = [*data.sources, *data.tokenized]
+    listed: list[Source | TokenizedSource] = [*data.sources, *data.tokenized]
     mixture = [[source.weight, source.epochs] for source in listed] + [data.mixture] * bool(data.mixture)
     sources = [changed_fields(source, exclude={"weight", "epochs"}) for source in listed]
     given = {"sources": sources, "prepared": data.prepared}
