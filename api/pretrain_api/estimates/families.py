@@ -61,9 +61,10 @@ def from_architecture(
     rows = architecture.vocab_size or vocab_size
     if rows is None:
         raise ValueError("the size of the vocabulary is not known")
-    return _FROM_ARCHITECTURE[architecture.family](
+    network = _FROM_ARCHITECTURE[architecture.family](
         architecture, rows, architecture.max_position_embeddings or positions, pretraining_heads
     )
+    return replace(network, family=architecture.family)
 
 
 def _llama_from(shape: Architecture, rows: int, _positions: int, _heads: bool) -> Network:

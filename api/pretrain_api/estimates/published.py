@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
-from pretrain_api.estimates.families import (
-    from_architecture,
-)
+from pretrain_api.estimates.families import from_architecture
 from pretrain_api.estimates.network import Network
 from pretrain_api.presets import PRESETS
 
@@ -109,8 +107,8 @@ def _qwen_models() -> Iterator[PublishedModel]:
 def _llama_like_models() -> Iterator[PublishedModel]:
     trillion = 10**12
     source = "Yang et al. 2023, Baichuan 2, and its released configurations"
-    for name in ("baichuan2-7b", "baichuan2-13b"):
-        yield _preset(name, 4096, source, 2_600 * 10**9, "Baichuan-2")
+    for name, row in (("baichuan2-7b", "Baichuan-2 7B"), ("baichuan2-13b", "Baichuan-2")):
+        yield _preset(name, 4096, source, 2_600 * 10**9, row)
     internlm = "Cai et al. 2024, InternLM2, and its released configurations"
     deepseek = "Bi et al. 2024, DeepSeek LLM, table 2"
     yi = "Young et al. 2024, Yi, and its released configurations"

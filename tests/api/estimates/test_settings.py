@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pretrain_api.estimates import documented_settings, preset_document, published_models
+from pretrain_api.presets import PRESETS
 
 TABLE = {
     # model: batch, peak learning rate, optimizer, weight decay, gradient clip
@@ -22,6 +23,7 @@ TABLE = {
     "LLaMA-2": ("4M", 1.5e-4, "AdamW", "0.1", 1.0),
     "Pythia": ("2M", 1.4e-4, "Adam", "0.01", 1.0),
     "Baichuan-2": (None, 1.5e-4, "AdamW", "0.1", 0.5),
+    "Baichuan-2 7B": (None, 2e-4, "AdamW", "0.1", 0.5),
     "Qwen-1.5": ("4M", 3e-4, "AdamW", "0.1", 1.0),
     "InternLM-2": ("5M", 3e-4, "AdamW", "0.1", None),
     "Falcon": ("warmup->4M", 1.25e-4, "AdamW", "0.1", 0.4),
@@ -49,6 +51,11 @@ def test_presets_point_at_rows_that_exist() -> None:
     for model in published_models().values():
         assert model.settings is None or model.settings in documented_settings(), model.name
         assert model.source
+
+
+def test_families_are_those_that_a_job_may_name() -> None:
+    for name, preset in PRESETS.items():
+        assert published_models()[name].network.family == preset.family, name
 
 
 def test_required_presets_are_there() -> None:
