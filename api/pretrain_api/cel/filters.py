@@ -1,4 +1,5 @@
-"""Rules of filters: each has one model, something to judge by, and a threshold that leaves something."""
+"""Rules of filters and of the models they read: each has one, something to judge by, and a threshold that leaves
+something."""
 
 from __future__ import annotations
 
@@ -59,4 +60,5 @@ FILTER_RULES: dict[str, tuple[CelRule, ...]] = {
     f"{_CLEAN}.toxicity.classifier.uri": _ADDRESS,
     f"{_CLEAN}.toxicity.classifier.train.positive[]": _ADDRESS,
     f"{_CLEAN}.toxicity.classifier.train.negative[]": _ADDRESS,
+    "spec.data.dedup.semantic.model": _ADDRESS,
 }

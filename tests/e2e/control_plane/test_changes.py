@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -110,12 +111,16 @@ def test_a_job_that_newer_rules_would_refuse_can_be_suspended(
     document["metadata"] = {"name": document["metadata"]["name"], "annotations": document["metadata"]["annotations"]}
     plane.kubectl("create", "-f", "-", input=json.dumps(document))
 
+    layers = itertools.count(5)
+
     def refused() -> bool:
+        model = {**spec["model"], "numHiddenLayers": next(layers)}
         try:
-            apply({**spec, "model": {**spec["model"], "numHiddenLayers": 5}})
+            apply({**spec, "model": model})
         except ClusterError as error:
             return "an odd head cannot be rotated" in str(error)
+        spec["model"] = model  # the policy isn't in force yet; only another change will ask for it
         return False
 
     wait_until(refused, 30, lambda: "the policy isn't in force again", 0.2)
-    assert "configured" in apply({**spec, "model": {**spec["model"]}, "suspend": True})
+    assert "configured" in apply({**spec, "suspend": True})
